@@ -1,0 +1,1 @@
+"""What exists on the broker, as one commented value: declare, check, show. Imports nothing of ours."""

@@ -1,0 +1,48 @@
+"""The names on the broker. Whoever publishes or consumes takes them from here."""
+
+LANES = ("critical", "transactional", "standard", "bulk")
+"""The lanes, most urgent first. A lane's name is its routing key on the exchange `email`."""
+
+# Exchanges
+EMAIL_EXCHANGE = "email"
+INGEST_EXCHANGE = "email.ingest"
+EVENTS_EXCHANGE = "email.events"
+UNROUTED_EXCHANGE = "unrouted"
+
+# Queues; those of the lanes and of the delays come from the functions below
+DEAD_QUEUE = "email.dead"
+HELD_QUEUE = "email.held"
+REQUEUE_QUEUE = "email.requeue"
+INGEST_QUEUE = "email.ingest"
+INGEST_CRITICAL_QUEUE = "email.ingest.critical"
+REJECTED_QUEUE = "email.rejected"
+UNROUTED_QUEUE = "unrouted"
+PROVIDER_EVENT_QUEUE = "provider_event"
+
+# Routing keys on the exchange `email`, beside the lanes
+DEAD_KEY = "dead"
+HELD_KEY = "held"
+REJECTED_KEY = "rejected"
+PROVIDER_EVENT_KEY = "provider_event"
+
+DELAY_PREFIX = "delay."
+
+
+def lane_queue(lane: str) -> str:
+    """The queue of a lane: `email.bulk` for `bulk`."""
+    return f"{EMAIL_EXCHANGE}.{lane}"
+
+
+def delay_exchange(step: str) -> str:
+    """Where to publish, with the lane as routing key, what shall come back to its lane after `step`."""
+    return f"{DELAY_PREFIX}{step}"
+
+
+def delay_queue(step: str) -> str:
+    """The queue in which a message waits for `step`."""
+    return f"{DELAY_PREFIX}{step}"
+
+
+def reply_queue_prefix(user: str) -> str:
+    """How the names of the queues begin in which the service that logs in as `user` awaits replies."""
+    return f"reply.{user}."
