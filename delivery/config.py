@@ -1,0 +1,233 @@
+"""Configuration: the only reader of the environment and of postroom.toml. Reports every fault at once."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from delivery.config_reader import Faults, Section
+from delivery.domain.delays import DelayStep
+from delivery.domain.errors import PostroomError
+from delivery.domain.lanes import Lane, LanePolicy
+from topology.delay_steps import DELAY_STEPS, parse_step
+
+EXTRA_FIELDS = ("subject", "text")
+"""What a provider may take beyond sender, recipient and message."""
+
+
+class InvalidConfiguration(PostroomError):
+    """Something in the environment or in postroom.toml can't be used; the text lists every fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig:
+    """host, port: where to listen. keys: bearer tokens; without any, loopback only."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+    keys: tuple[str, ...]
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderConfig:
+    """connect_timeout and total_timeout bound one call; max_in_flight bounds the calls of one process."""
+
+    name: str
+    url: str
+    connect_timeout: timedelta
+    total_timeout: timedelta
+    max_in_flight: int
+    extra_fields: frozenset[str]
+    reports_deliveries: bool
+    webhook_secrets: tuple[str, ...]
+    webhook_path_tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimConfig:
+    """lease: how long a claim holds unless renewed; margin: what must be left of it beyond a whole call."""
+
+    lease: timedelta
+    margin: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """How often a background loop looks, and (relay) how old a debt is before it steps in."""
+
+    relay_interval: timedelta
+    relay_grace: timedelta
+    reconcile_interval: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    amqp_url: str
+    mongodb_uri: str
+    recipient_hash_key: bytes
+    api: ApiConfig
+    provider: ProviderConfig
+    lanes: Mapping[Lane, LanePolicy]
+    delay_steps: tuple[DelayStep, ...]
+    reserved_slots: int
+    claims: ClaimConfig
+    loops: LoopConfig
+    consumers_health_port: int | None
+
+
+_DEFAULT_LANES: dict[Lane, tuple[list[str], str, int]] = {
+    Lane.CRITICAL: (["1s", "5s", "15s", "30s"], "5m", 1),
+    Lane.TRANSACTIONAL: (["5s", "30s", "1m", "5m", "15m", "30m", "1h", "2h"], "12h", 6),
+    Lane.STANDARD: (["30s", "5m", "15m", "1h", "2h", "6h"], "24h", 3),
+    Lane.BULK: (["1m", "15m", "1h", "6h", "6h"], "48h", 1),
+}
+
+_DEVELOPMENT_HASH_KEY = "postroom-development-only"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str) -> timedelta:
+    """``"250ms"``, ``"5s"``, ``"15m"``, ``"6h"``, ``"2d"``. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a duration such as 250ms, 5s, 15m, 6h or 2d")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def load_config(environ: Mapping[str, str]) -> Config:
+    """Read the whole configuration. Raises InvalidConfiguration that names every fault."""
+    faults = Faults()
+    env = Section(dict(environ), name="", faults=faults, is_environment=True)
+    file = Section(_read_file(environ, faults), name="", faults=faults)
+    config = Config(
+        amqp_url=env.text("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/", check=_scheme("amqp", "amqps")),
+        mongodb_uri=env.text(
+            "MONGODB_URI",
+            "mongodb://127.0.0.1:27017/postroom",
+            check=_scheme("mongodb", "mongodb+srv"),
+        ),
+        recipient_hash_key=env.text("RECIPIENT_HASH_KEY", _DEVELOPMENT_HASH_KEY).encode(),
+        api=_read_api(env, file.section("api")),
+        provider=_read_provider(env, file.section("provider")),
+        lanes=_read_lanes(file.section("lanes")),
+        delay_steps=_delay_steps(file),
+        reserved_slots=file.section("slots").integer("reserved", 4, least=0),
+        claims=_read_claims(file.section("claims")),
+        loops=_read_loops(file.section("loops")),
+        consumers_health_port=env.optional_integer("CONSUMERS_HEALTH_PORT"),
+    )
+    _check_together(config, faults)
+    file.refuse_unread()
+    if faults.found:
+        raise InvalidConfiguration("; ".join(faults.found))
+    return config
+
+
+def _read_file(environ: Mapping[str, str], faults: Faults) -> dict[str, Any]:
+    named = environ.get("POSTROOM_CONFIG")
+    path = Path(named or "postroom.toml")
+    if not named and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        faults.add(f"POSTROOM_CONFIG: {path} can't be read ({error.strerror})")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.add(f"{path}: {error}")
+    return {}
+
+
+def _read_api(env: Section, section: Section) -> ApiConfig:
+    return ApiConfig(
+        host=env.text("API_HOST", "127.0.0.1"),
+        port=env.integer("API_PORT", 8080, least=1, most=65535),
+        workers=env.integer("API_WORKERS", 2, least=1, most=64),
+        threads=env.integer("API_THREADS", 32, least=2, most=512),
+        keys=env.words("API_KEYS"),
+        max_body_bytes=section.integer("max_body_bytes", 1024 * 1024, least=1024, most=12 * 1024 * 1024),
+    )
+
+
+def _read_provider(env: Section, section: Section) -> ProviderConfig:
+    return ProviderConfig(
+        name=section.text("name", "mail-delivery-service"),
+        url=env.text("PROVIDER_URL", "http://127.0.0.1:8081", check=_scheme("http", "https")).rstrip("/"),
+        connect_timeout=section.duration("connect_timeout", "2s", parse=parse_duration),
+        total_timeout=section.duration("total_timeout", "15s", parse=parse_duration),
+        max_in_flight=section.integer("max_in_flight", 32, least=1, most=4096),
+        extra_fields=frozenset(section.choices("extra_fields", (), allowed=EXTRA_FIELDS)),
+        reports_deliveries=section.boolean("reports_deliveries", True),
+        webhook_secrets=env.words("WEBHOOK_SECRETS"),
+        webhook_path_tokens=env.words("WEBHOOK_PATH_TOKENS"),
+    )
+
+
+def _read_lanes(section: Section) -> dict[Lane, LanePolicy]:
+    lanes = {}
+    for lane, (retry, max_wait, weight) in _DEFAULT_LANES.items():
+        given = section.section(lane.value)
+        lanes[lane] = LanePolicy(
+            retry_schedule=given.steps("retry", retry, parse=parse_step),
+            max_wait=given.duration("max_wait", max_wait, parse=parse_duration),
+            weight=given.integer("weight", weight, least=1, most=1000),
+        )
+    return lanes
+
+
+def _delay_steps(file: Section) -> tuple[DelayStep, ...]:
+    """The steps that always exist, and those that a lane's schedule names."""
+    names = dict.fromkeys(DELAY_STEPS)
+    for lane, (retry, _, _) in _DEFAULT_LANES.items():
+        names.update(dict.fromkeys(file.section("lanes").section(lane.value).texts("retry", retry)))
+    lengths: dict[timedelta, DelayStep] = {}
+    for name in names:
+        with suppress(ValueError):  # _read_lanes has reported it
+            step = DelayStep(length=parse_step(name), name=name)
+            lengths.setdefault(step.length, step)
+    return tuple(sorted(lengths.values()))
+
+
+def _read_claims(section: Section) -> ClaimConfig:
+    return ClaimConfig(
+        lease=section.duration("lease", "45s", parse=parse_duration),
+        margin=section.duration("margin", "2s", parse=parse_duration),
+    )
+
+
+def _read_loops(section: Section) -> LoopConfig:
+    return LoopConfig(
+        relay_interval=section.duration("relay_interval", "1s", parse=parse_duration),
+        relay_grace=section.duration("relay_grace", "5s", parse=parse_duration),
+        reconcile_interval=section.duration("reconcile_interval", "5s", parse=parse_duration),
+    )
+
+
+def _check_together(config: Config, faults: Faults) -> None:
+    if config.reserved_slots >= config.provider.max_in_flight:
+        faults.add("slots.reserved: must be less than provider.max_in_flight, or only critical is ever sent")
+    if config.claims.lease <= config.provider.total_timeout + config.claims.margin:
+        faults.add("claims.lease: must be longer than provider.total_timeout plus claims.margin")
+    if config.provider.connect_timeout > config.provider.total_timeout:
+        faults.add("provider.connect_timeout: must not be longer than provider.total_timeout")
+
+
+def _scheme(*schemes: str) -> Any:
+    def check(text: str) -> str | None:
+        try:
+            parts = urlsplit(text)
+            valid = parts.scheme in schemes and bool(parts.netloc)
+        except ValueError:
+            valid = False
+        return None if valid else f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
+
+    return check

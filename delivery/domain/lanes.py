@@ -1,0 +1,41 @@
+"""Lanes: classes of urgency, each with a queue, a capacity and a retry schedule of its own."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Lane(StrEnum):
+    """Most urgent first; this order is the order in which owed messages are published."""
+
+    CRITICAL = "critical"
+    TRANSACTIONAL = "transactional"
+    STANDARD = "standard"
+    BULK = "bulk"
+
+
+SHARING_LANES = (Lane.TRANSACTIONAL, Lane.STANDARD, Lane.BULK)
+"""The lanes that share, by weight, the slots that are not reserved for critical."""
+
+PRIORITIES = range(4)
+"""What a caller may ask for inside a lane; higher goes first."""
+
+DEFAULT_PRIORITY = 1
+RETRY_PRIORITY = 4
+"""Above every caller's priority: a retry goes ahead of fresh mail of its lane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePolicy:
+    """How a lane treats its emails.
+
+    retry_schedule: the wait before the second, third … attempt; an email has one attempt more than
+        the schedule has entries.
+    max_wait: how long an email may wait in all, from its acceptance or its last requeue; it bounds
+        waits that spend no attempt (throttling, a misconfigured provider).
+    weight: the lane's part of the shared slots.
+    """
+
+    retry_schedule: tuple[timedelta, ...]
+    max_wait: timedelta
+    weight: int

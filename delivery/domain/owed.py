@@ -1,0 +1,65 @@
+"""What a stored state owes to the broker: the outbox is the document itself."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from delivery.domain.delays import DelayStep, step_for
+from delivery.domain.emails import message_priority
+from delivery.domain.lanes import Lane
+
+
+class OwedTo(StrEnum):
+    """Where the message goes. ``delay`` becomes ``lane`` when it is published only after it is due."""
+
+    LANE = "lane"
+    DELAY = "delay"
+    DEAD = "dead"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedEmail:
+    """The message that an email's state requires, with all that its headers tell an operator."""
+
+    email_id: str
+    gen: int
+    to: OwedTo
+    lane: Lane
+    priority: int
+    due_at: datetime
+    attempts: int
+    waits: int
+    accepted_at: datetime
+    died_at: datetime | None = None
+    reason: str | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedEvent:
+    """The message that a stored provider event requires."""
+
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a message is published: ``exchange`` and ``routing_key`` in the words of the topology."""
+
+    delay: DelayStep | None
+    routing_key: str
+    priority: int
+
+
+def route(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Route:
+    """Decide where an owed message goes at this moment."""
+    is_retry = owed.attempts > 0 or owed.waits > 0
+    priority = message_priority(priority=owed.priority, is_retry=is_retry)
+    match owed.to:
+        case OwedTo.DEAD | OwedTo.HELD:
+            return Route(delay=None, routing_key=owed.to.value, priority=priority)
+        case OwedTo.LANE | OwedTo.DELAY:
+            remaining = owed.due_at - now
+            step = step_for(remaining, steps=steps) if remaining > timedelta(0) else None
+            return Route(delay=step, routing_key=owed.lane.value, priority=priority)

@@ -1,0 +1,65 @@
+"""Who gets the next slot of a consumer: a reserved part for critical, the rest by weight."""
+
+from collections.abc import Collection, Mapping
+
+from delivery.domain.lanes import SHARING_LANES, Lane
+
+
+class Slots:
+    """Counts slots in use and picks the lane that gets the next one.
+
+    ``critical`` may use every slot; the other lanes share all but the reserved ones. Among those that
+    have something waiting, the lane furthest below its weighted share is next, so that no lane starves
+    and an idle lane's share is used by the others. Where lanes are equally far (with very few slots they
+    always are), the one that had fewest starts for its weight is next.
+    """
+
+    def __init__(self, *, total: int, reserved: int, weights: Mapping[Lane, int]) -> None:
+        if not 0 <= reserved < total:
+            raise ValueError("reserved slots must be fewer than all slots")
+        self._total = total
+        self._shared = total - reserved
+        self._weights = {lane: weights[lane] for lane in SHARING_LANES}
+        self._in_use = dict.fromkeys(Lane, 0)
+        self._starts = dict.fromkeys(SHARING_LANES, 0.0)
+
+    def largest_share(self, lane: Lane) -> int:
+        """How many slots a lane can hold at once; also its prefetch."""
+        return self._total if lane is Lane.CRITICAL else self._shared
+
+    @property
+    def in_use(self) -> int:
+        return sum(self._in_use.values())
+
+    def take(self, waiting: Collection[Lane]) -> Lane | None:
+        """Take a slot for one of the lanes that have something waiting; None when there is none for them."""
+        if self.in_use >= self._total:
+            return None
+        if Lane.CRITICAL in waiting:
+            self._in_use[Lane.CRITICAL] += 1
+            return Lane.CRITICAL
+        if self._shared_in_use() >= self._shared:
+            return None
+        candidates = [lane for lane in SHARING_LANES if lane in waiting]
+        if not candidates:
+            return None
+        self._forget_idle_credit(candidates)
+        chosen = min(candidates, key=self._claim_on_next)
+        self._in_use[chosen] += 1
+        self._starts[chosen] += 1 / self._weights[chosen]
+        return chosen
+
+    def release(self, lane: Lane) -> None:
+        self._in_use[lane] -= 1
+
+    def _shared_in_use(self) -> int:
+        return sum(self._in_use[lane] for lane in SHARING_LANES)
+
+    def _claim_on_next(self, lane: Lane) -> tuple[float, float]:
+        return self._in_use[lane] / self._weights[lane], self._starts[lane]
+
+    def _forget_idle_credit(self, candidates: list[Lane]) -> None:
+        """A lane that had nothing to send for an hour must not take every slot for the next one."""
+        floor = max(self._starts.values()) - 1.0
+        for lane in candidates:
+            self._starts[lane] = max(self._starts[lane], floor)
