@@ -71,7 +71,7 @@ async def declare_queue(channel: AbstractChannel, queue: Queue) -> None:
 
 
 def _difference(error: ChannelPreconditionFailed) -> str:
-    """What differs, from RabbitMQ's text: "… inequivalent arg 'x' for queue …: received … but current is …"."""
+    """What differs, from RabbitMQ's "… inequivalent arg 'x' for queue …: received … but current is …"."""
     match = _INEQUIVALENT.search(str(error))
     if match is None:
         return str(error)
