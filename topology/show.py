@@ -57,7 +57,7 @@ def _add_user(table: Table, user: str, tags: str, permissions: Permissions, why:
 def _table(title: str, *columns: str, lines: bool = False) -> Table:
     table = Table(title=title, title_justify="left", show_lines=lines)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "arguments"))
     return table
 
 
