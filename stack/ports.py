@@ -1,0 +1,48 @@
+"""Free TCP ports on the loopback interface."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+_TEST_PORTS = range(20_000, 32_000)
+"""Below Linux's range for outgoing connections (from 32768), so that none of these takes one meanwhile."""
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def next_free(port: int, *, taken: set[int] | None = None) -> int:
+    """`port`, or the first above it that is free and not in `taken`. Raises LookupError if there is none."""
+    for candidate in range(port, 65_536):
+        if candidate not in (taken or ()) and is_free(candidate):
+            return candidate
+    raise LookupError(f"no free port from {port} on")
+
+
+def free_ports(count: int) -> list[int]:
+    """Different free ports, chosen at random: two test runs at once hardly ever choose the same."""
+    found: list[int] = []
+    for candidate in random.sample(_TEST_PORTS, len(_TEST_PORTS)):
+        if len(found) == count:
+            break
+        if is_free(candidate):
+            found.append(candidate)
+    return found
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on the port."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=0.5):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,62 @@
+"""The harness itself: what other tests rely on."""
+
+from collections.abc import Callable
+
+import pymongo
+
+from tests.harness.amqp import Outgoing
+from tests.harness.broker import BrokerServer, VirtualHost
+from tests.harness.deadline import wait_until
+from tests.harness.store import StoreDatabase, StoreServer
+
+
+def test_every_test_has_a_virtual_host_of_its_own(vhost: VirtualHost) -> None:
+    vhost.server.management.request("PUT", "queues", vhost.name, "letters", json={"durable": True})
+    vhost.amqp.publish("", "letters", [Outgoing(body={"n": n}) for n in range(250)])
+
+    assert vhost.depth("letters") == 250
+
+
+def test_an_operator_moves_messages_with_a_real_shovel(vhost: VirtualHost) -> None:
+    for queue in ("here", "there"):
+        vhost.server.management.request("PUT", "queues", vhost.name, queue, json={"durable": True})
+    vhost.amqp.publish("", "here", [Outgoing(body={"n": n}) for n in range(250)])
+
+    vhost.move_messages("here", "there")
+
+    assert (vhost.depth("here"), vhost.depth("there")) == (0, 250)
+
+
+def test_every_test_has_a_database_of_its_own(database: StoreDatabase) -> None:
+    database["emails"].insert_one({"_id": 1})
+
+    assert database["emails"].count_documents({}) == 1
+
+
+def test_a_killed_broker_comes_back_with_its_messages(own_broker: Callable[[], BrokerServer]) -> None:
+    server = own_broker()
+    assert server.node is not None
+    with server.vhost() as vhost:
+        queue = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
+        server.management.request("PUT", "queues", vhost.name, "letters", json=queue)
+        vhost.amqp.publish("", "letters", [Outgoing(body={"n": n}) for n in range(100)])
+
+        server.node.kill()
+        server.node.start()
+        server.node.wait_ready(90)
+
+        wait_until(lambda: vhost.depth("letters") == 100, within=30, what="all letters are back")
+
+
+def test_a_killed_store_comes_back_with_its_documents(own_store: Callable[[], StoreServer]) -> None:
+    server = own_store()
+    assert server.part is not None
+    with server.database() as database:
+        durable = database["emails"].with_options(write_concern=pymongo.WriteConcern("majority", j=True))
+        durable.insert_many([{"_id": n} for n in range(100)])
+
+        server.part.kill()
+        server.part.start()
+        server.part.wait_ready(60)
+
+        assert database["emails"].count_documents({}) == 100
