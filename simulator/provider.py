@@ -1,0 +1,142 @@
+"""The provider itself: takes a submission, carries out its plan, and knows what became of each email."""
+
+import asyncio
+import json
+import time
+from functools import partial
+from random import Random
+
+from simulator.faults import Faults
+from simulator.planner import Planner
+from simulator.plans import Acceptance, Answer, Plan
+from simulator.status_budget import StatusBudget, StatusCall, StatusLog
+from simulator.submission_body import BodyError, parse_body
+from simulator.submissions import Submission, SubmissionLog
+from simulator.tag_parser import Tag, TagError, parse_recipient
+from simulator.webhooks import WebhookCourier
+
+DOWN = Answer("down", 503, b'{"error":"down"}')
+
+
+class Provider:
+    """One provider. `follow` changes its faults at any time; submissions under way keep their plan."""
+
+    def __init__(self, *, faults: Faults, courier: WebhookCourier, random: Random, extended: bool) -> None:
+        self.faults = faults
+        self._planner = Planner(faults=faults, random=random)
+        self._courier = courier
+        self._extended = extended
+        self._budget = StatusBudget()
+        self._in_flight = 0
+        self._late: set[asyncio.Task[None]] = set()
+        self._start_logs()
+
+    def _start_logs(self) -> None:
+        self.log = SubmissionLog()
+        self.status_log = StatusLog()
+        self._max_in_flight = self._in_flight
+        self._pending_accepts = 0
+
+    def follow(self, faults: Faults) -> None:
+        self.faults = faults
+        self._planner.follow(faults)
+
+    def forget(self) -> None:
+        """Starts with empty logs; late acceptances and webhooks that are still due are dropped."""
+        self._start_logs()
+        self._planner.forget()
+        self._courier.forget()
+        self._budget.pardon()
+
+    def summary(self, *, with_ids: bool) -> dict[str, object]:
+        return {
+            **self.log.summary(with_ids=with_ids),
+            "in_flight": self._in_flight,
+            "max_in_flight": self._max_in_flight,
+            "pending_accepts": self._pending_accepts,
+            "webhooks": self._courier.summary(),
+            "status": self.status_log.summary(),
+        }
+
+    def begin_call(self) -> None:
+        self._in_flight += 1
+        self._max_in_flight = max(self._max_in_flight, self._in_flight)
+
+    def end_call(self) -> None:
+        self._in_flight -= 1
+
+    async def submit(self, raw: bytes) -> tuple[Submission, Answer]:
+        """Receives one submission; returns when its answer is due, the email accepted if that comes first."""
+        log = self.log
+        submission, tags, mistakes = self._read(raw)
+        log.add(submission)
+        if self.faults.down is not None:
+            submission.answer = DOWN.name
+            return submission, DOWN
+        if mistakes:
+            submission.answer = "invalid"
+            return submission, Answer("invalid", 400, json.dumps({"errors": mistakes}).encode())
+        plan = self._planner.plan(request_id=submission.request_id, tags=tags)
+        submission.answer = plan.answer.name
+        if plan.latency and not plan.answer.skips_latency:
+            await asyncio.sleep(plan.latency)
+        if plan.answer.acceptance is Acceptance.BEFORE_THE_ANSWER:
+            await self._accept(log, submission, plan)
+        elif plan.answer.acceptance is Acceptance.AFTER_THE_ANSWER:
+            self._accept_later(log, submission, plan)
+        return submission, plan.answer
+
+    def _read(self, raw: bytes) -> tuple[Submission, tuple[Tag, ...], tuple[str, ...]]:
+        received_at = time.time()
+        try:
+            body = parse_body(raw, extended=self._extended)
+        except BodyError as error:
+            return Submission(error.request_id, "", 0, received_at), (), error.mistakes
+        submission = Submission(body.request_id, body.recipient, body.message_length, received_at)
+        try:
+            return submission, parse_recipient(body.recipient), ()
+        except TagError as error:
+            return submission, (), error.mistakes
+
+    async def _accept(self, log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+        log.accept(submission, at=time.time())
+        if plan.webhook_first:
+            self._end_delivery(log, submission, plan)
+            await self._courier.send_now(submission, plan)
+        else:
+            self._courier.send_later(
+                submission,
+                plan,
+                shuffle=self.faults.webhook_shuffle,
+                when_due=partial(self._end_delivery, log, submission, plan),
+            )
+
+    def _accept_later(self, log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+        self._pending_accepts += 1
+        asyncio.get_running_loop().call_later(plan.accept_after, self._accept_late, log, submission, plan)
+
+    def _accept_late(self, log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+        if log is not self.log:
+            return
+        self._pending_accepts -= 1
+        task = asyncio.get_running_loop().create_task(self._accept(log, submission, plan))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    @staticmethod
+    def _end_delivery(log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+        log.finish(submission.request_id, plan.reports[0])
+
+    def answer_status(self, request_id: str) -> tuple[int, str]:
+        """Spends from the budget and says what is known: an HTTP status and, with 200 and 404, the STATUS."""
+        now = time.time()
+        faults = self.faults
+        if faults.down is not None:
+            answer, known = DOWN.status, ""
+        else:
+            answer = self._budget.spend(now=now, budget=faults.status_budget, ban=faults.status_ban)
+            known = self.log.status(request_id) or "UNKNOWN"
+            if answer == 200 and known == "UNKNOWN":
+                answer = 404
+        self.status_log.add(StatusCall(request_id, now, answer))
+        return answer, known

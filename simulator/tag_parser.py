@@ -1,0 +1,91 @@
+"""Fault tags as they are written: `fault+<tag>[.<argument>][+<tag>…]@example.com`."""
+
+from dataclasses import dataclass
+
+from simulator.plans import Plan
+from simulator.tags import TAGS, Argument, Axis
+
+PREFIX = "fault+"
+MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag as it was written. `argument` is None where there is none (only with Argument.NONE and FIRST)."""
+
+    name: str
+    argument: float | None
+
+    @property
+    def axis(self) -> Axis:
+        return TAGS[self.name].axis
+
+    def hits(self, *, submission: int) -> bool:
+        """Whether it applies to the `submission`th (from 1) that met this tag under one request_id."""
+        if TAGS[self.name].argument is not Argument.FIRST or self.argument is None:
+            return True
+        return submission <= self.argument
+
+    def apply(self, plan: Plan) -> Plan:
+        return TAGS[self.name].apply(plan, self.argument or 0.0)
+
+
+class TagError(ValueError):
+    """Fault tags that do not exist, lack an argument, or contradict each other: one sentence each."""
+
+    def __init__(self, mistakes: tuple[str, ...]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+def parse_recipient(recipient: str) -> tuple[Tag, ...]:
+    """The fault tags in an address's local part; none in an ordinary address. Raises TagError."""
+    if not recipient.startswith(PREFIX):
+        return ()
+    return parse_tags(recipient.rpartition("@")[0].removeprefix(PREFIX).split("+"))
+
+
+def parse_tags(texts: list[str]) -> tuple[Tag, ...]:
+    """Tags that one email may carry together. Raises TagError with every mistake."""
+    tags: list[Tag] = []
+    mistakes: list[str] = []
+    for text in texts:
+        try:
+            tags.append(parse_tag(text))
+        except TagError as error:
+            mistakes.extend(error.mistakes)
+    by_axis: dict[Axis, Tag] = {}
+    for tag in tags:
+        other = by_axis.setdefault(tag.axis, tag)
+        if other is not tag:
+            mistakes.append(f"{other.name} and {tag.name} contradict each other")
+    if mistakes:
+        raise TagError(tuple(mistakes))
+    return tuple(tags)
+
+
+def parse_tag(text: str) -> Tag:
+    """One tag, `name` or `name.argument`. Raises TagError."""
+    name, dot, written = text.partition(".")
+    rule = TAGS.get(name)
+    if rule is None:
+        raise TagError((f"unknown fault tag: {name!r}",))
+    if not dot:
+        if rule.default is None and rule.argument not in (Argument.NONE, Argument.FIRST):
+            raise TagError((f"{name} needs an argument: {rule.argument}",))
+        return Tag(name, rule.default)
+    if rule.argument is Argument.NONE:
+        raise TagError((f"{name} takes no argument",))
+    return Tag(name, _argument(name, rule.argument, written))
+
+
+def _argument(name: str, argument: Argument, written: str) -> float:
+    number = float(written) if written.replace(".", "", 1).isdecimal() and written.isascii() else None
+    whole = number is not None and number == int(number)
+    if argument is Argument.SECONDS and number is not None:
+        return number
+    if argument is Argument.NUMBER and written.isdecimal():
+        return 0.0
+    if argument in (Argument.FIRST, Argument.COUNT) and number is not None and whole and 1 <= number <= MOST:
+        return number
+    raise TagError((f"{name}.{written}: the argument is {argument}",))
