@@ -66,7 +66,7 @@ class Broker:
         self.management = Management(
             f"http://{LOOPBACK}:{settings.ports.management}", settings.user, settings.password
         )
-        self._folder = folder
+        self.folder = folder
         env = {**environ, **_environment(settings, folder)}
         epmd_argv = ["epmd", "-port", str(settings.ports.epmd), "-address", LOOPBACK]
         self._epmd = Part(
@@ -82,7 +82,7 @@ class Broker:
 
     def start(self) -> None:
         """Start the node. A node that was stopped or killed comes back with its data."""
-        _write_configuration(self.settings, self._folder)
+        _write_configuration(self.settings, self.folder)
         if not self._epmd.running():
             self._epmd.start()
             self._epmd.wait_ready(10)

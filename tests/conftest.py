@@ -47,7 +47,7 @@ def database(store: StoreServer) -> Iterator[StoreDatabase]:
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Callable[[], BrokerServer]]:
-    """Starts a broker that the test may kill, stop and restart: `own_broker().node.kill()`."""
+    """Starts a broker that the test may crash, stop and start again."""
     with ExitStack() as stack:
 
         def start() -> BrokerServer:
@@ -61,7 +61,7 @@ def own_broker(tmp_path: Path) -> Iterator[Callable[[], BrokerServer]]:
 
 @pytest.fixture
 def own_store(tmp_path: Path) -> Iterator[Callable[[], StoreServer]]:
-    """Starts a store that the test may kill, stop and restart: `own_store().part.kill()`."""
+    """Starts a store that the test may crash, stop and start again."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(private_store(tmp_path / "own-store"))
 

@@ -23,7 +23,7 @@ SERVICE = "example-service"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerServer:
-    """A running broker. `node` is its process where the tests own one, to be killed and started again."""
+    """A running broker. `node` is its process where the tests own one."""
 
     host: str
     port: int
@@ -42,6 +42,34 @@ class BrokerServer:
             vhost.close()
             if self.management.answers():
                 self.management.delete_vhost(vhost.name)
+
+    def crash(self) -> None:
+        """SIGKILL. Only for a broker that belongs to the test (`own_broker`).
+
+        Waits before until the node's list of quorum queues is on its disk: Ra writes it about a second after
+        a declaration, and a node killed before that comes back with queues that answer nobody.
+        """
+        node = self._own_node()
+        wait_until(
+            lambda: _quorum_queues_are_on_disk(node.folder),
+            within=20,
+            what="the broker's list of quorum queues is on disk",
+        )
+        node.kill()
+
+    def stop(self) -> None:
+        """An orderly shutdown (8 s). Only for a broker that belongs to the test."""
+        self._own_node().stop(within=30)
+
+    def start_again(self) -> None:
+        """After crash() or stop(): the same ports, the same data. Returns when it is ready (5 s)."""
+        self._own_node().start()
+        self._own_node().wait_ready(90)
+
+    def _own_node(self) -> Broker:
+        if self.node is None:
+            raise LookupError("this broker is not the test's own: use the fixture own_broker")
+        return self.node
 
     def url(self, vhost: str, *, user: str, password: str) -> str:
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
@@ -152,7 +180,7 @@ def running_broker(folder: Path) -> Iterator[BrokerServer]:
 
 @contextmanager
 def private_broker(folder: Path) -> Iterator[BrokerServer]:
-    """A node of the caller's own, which may be killed and restarted: `server.node`. Takes 5 s to start."""
+    """A node of the caller's own, which may crash(), stop() and start_again(). Takes 5 s to start."""
     amqp, management, prometheus, distribution, epmd = free_ports(5)
     settings = BrokerSettings(
         ports=BrokerPorts(
@@ -187,6 +215,14 @@ def private_broker(folder: Path) -> Iterator[BrokerServer]:
         # Nobody needs its data any more, and an orderly shutdown takes 8 s.
         node.kill()
         node.stop(5)
+
+
+def _quorum_queues_are_on_disk(folder: Path) -> bool:
+    for names in folder.glob("mnesia/*/quorum/*/names.dets"):
+        known = names.read_bytes()
+        if not all(queue.name.encode() in known for queue in names.parent.iterdir() if queue.is_dir()):
+            return False
+    return True
 
 
 def _given_broker(amqp_url: str) -> BrokerServer:

@@ -19,11 +19,29 @@ Document = dict[str, Any]
 
 
 class StoreServer:
-    """A running store. `part` is its process where the tests own one, to be killed and started again."""
+    """A running store. `part` is its process where the tests own one."""
 
     def __init__(self, uri: str, part: Part | None = None) -> None:
         self.uri = uri
         self.part = part
+
+    def crash(self) -> None:
+        """SIGKILL. Only for a store that belongs to the test (`own_store`)."""
+        self._own_part().kill()
+
+    def stop(self) -> None:
+        """An orderly shutdown. Only for a store that belongs to the test."""
+        self._own_part().stop(within=20)
+
+    def start_again(self) -> None:
+        """After crash() or stop(): the same port, the same data. Returns when it is ready."""
+        self._own_part().start()
+        self._own_part().wait_ready(60)
+
+    def _own_part(self) -> Part:
+        if self.part is None:
+            raise LookupError("this store is not the test's own: use the fixture own_store")
+        return self.part
 
     @contextmanager
     def database(self) -> Iterator["StoreDatabase"]:
@@ -70,7 +88,7 @@ def running_store(folder: Path) -> Iterator[StoreServer]:
 
 @contextmanager
 def private_store(folder: Path) -> Iterator[StoreServer]:
-    """A store of the caller's own, which may be killed and restarted: `server.part`."""
+    """A store of the caller's own, which may crash(), stop() and start_again()."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_ports(1)[0]
     part = store_part(

@@ -35,28 +35,24 @@ def test_every_test_has_a_database_of_its_own(database: StoreDatabase) -> None:
 
 def test_a_killed_broker_comes_back_with_its_messages(own_broker: Callable[[], BrokerServer]) -> None:
     server = own_broker()
-    assert server.node is not None
     with server.vhost() as vhost:
         queue = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
         server.management.request("PUT", "queues", vhost.name, "letters", json=queue)
         vhost.amqp.publish("", "letters", [Outgoing(body={"n": n}) for n in range(100)])
 
-        server.node.kill()
-        server.node.start()
-        server.node.wait_ready(90)
+        server.crash()
+        server.start_again()
 
         wait_until(lambda: vhost.depth("letters") == 100, within=30, what="all letters are back")
 
 
 def test_a_killed_store_comes_back_with_its_documents(own_store: Callable[[], StoreServer]) -> None:
     server = own_store()
-    assert server.part is not None
     with server.database() as database:
         durable = database["emails"].with_options(write_concern=pymongo.WriteConcern("majority", j=True))
         durable.insert_many([{"_id": n} for n in range(100)])
 
-        server.part.kill()
-        server.part.start()
-        server.part.wait_ready(60)
+        server.crash()
+        server.start_again()
 
         assert database["emails"].count_documents({}) == 100
