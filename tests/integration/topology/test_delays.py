@@ -1,0 +1,63 @@
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.harness.amqp import Outgoing
+from tests.harness.broker import BrokerServer, VirtualHost
+from tests.harness.deadline import wait_until
+from tests.integration.topology.conftest import declare_on
+from tests.integration.topology.waiting import take
+from topology.definition import postroom_topology
+
+
+@pytest.mark.parametrize("lane", ["critical", "transactional", "standard", "bulk"])
+def test_a_delayed_message_comes_back_to_its_lane_as_it_was(declared: VirtualHost, lane: str) -> None:
+    declared.amqp.publish(
+        "delay.1s", lane, [Outgoing(body={"id": "1", "gen": 2}, message_id="m", priority=4, headers={"a": 1})]
+    )
+    assert declared.depth(f"email.{lane}") == 0
+    message = take(declared.amqp, f"email.{lane}")
+    assert (message.body, message.message_id, message.priority) == (b'{"id": "1", "gen": 2}', "m", 4)
+    assert message.headers["a"] == 1
+    assert message.headers["x-first-death-queue"] == "delay.1s"
+    assert message.headers["x-first-death-reason"] == "expired"
+
+
+def test_a_short_delay_waits_behind_no_long_one(declared: VirtualHost) -> None:
+    declared.amqp.publish("delay.6h", "bulk", [Outgoing(body=b"long", priority=0)])
+    declared.amqp.publish("delay.1s", "bulk", [Outgoing(body=b"short", priority=0)])
+    assert take(declared.amqp, "email.bulk").body == b"short"
+
+
+def test_nothing_is_lost_when_the_wait_ends_while_the_broker_is_down(
+    own_broker: Callable[[], BrokerServer],
+) -> None:
+    """The case that loses all of them with a classic queue on 3.10: a graceful restart."""
+    server = own_broker()
+    assert server.node is not None
+    with server.vhost() as vhost:
+        declare_on(vhost, postroom_topology())
+        expected = Counter[tuple[str, int]]()
+        published_at = time.monotonic()
+        for lane in ("transactional", "bulk"):
+            for priority in range(5):
+                vhost.amqp.publish(
+                    "delay.15s", lane, [Outgoing(body={"gen": 1}, priority=priority) for _ in range(20)]
+                )
+                expected[lane, priority] = 20
+
+        server.node.stop(60)
+        wait_until(
+            lambda: time.monotonic() > published_at + 16, within=60, what="the 15 s have passed meanwhile"
+        )
+        server.node.start()
+        server.node.wait_ready(90)
+
+        came = Counter(
+            (lane, take(vhost.amqp, f"email.{lane}", within=60).priority or 0)
+            for lane in ("transactional", "bulk")
+            for _ in range(100)
+        )
+    assert came == expected
