@@ -4,13 +4,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from stack.broker import RabbitMQMissing
 from tests.harness.broker import BrokerServer, VirtualHost, private_broker, running_broker
+from tests.harness.line import Line
 from tests.harness.store import StoreDatabase, StoreServer, private_store, running_store
+from tests.harness.system import System
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +66,48 @@ def own_store(tmp_path: Path) -> Iterator[Callable[[], StoreServer]]:
     """Starts a store that the test may crash, stop and start again."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(private_store(tmp_path / "own-store"))
+
+
+@pytest.fixture
+def line_to() -> Iterator[Callable[[int], Line]]:
+    """Opens a line to a port, which the test may cut, stall and restore."""
+    with ExitStack() as stack:
+
+        def open_line(target_port: int) -> Line:
+            line = Line(target_port)
+            stack.callback(line.close)
+            return line
+
+        yield open_line
+
+
+@pytest.fixture
+def start_system(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., System]:
+    """Starts simulator, API and consumers: `start_system(config=..., consumers=2)`.
+
+    Takes what System takes. Without `amqp_url` and `mongodb_uri` the test's fresh vhost and database are
+    used. `ready=False` returns without waiting. A failed test shows the end of every log.
+    """
+    started: list[System] = []
+
+    def start(
+        *, amqp_url: str | None = None, mongodb_uri: str | None = None, ready: bool = True, **options: Any
+    ) -> System:
+        system = System(
+            tmp_path / f"system-{len(started) + 1}",
+            amqp_url=amqp_url or request.getfixturevalue("vhost").url,
+            mongodb_uri=mongodb_uri or request.getfixturevalue("database").uri,
+            **options,
+        )
+        started.append(system)
+        # As finalizers of the test they run before those of its fixtures: the system ends before its vhost.
+        request.node.addfinalizer(system.close)
+        # pytest shows what a finalizer prints only where the test failed.
+        request.node.addfinalizer(lambda: print(system.logs()))
+        system.start(ready=ready)
+        return system
+
+    return start
 
 
 def _skip_or_fail(reason: str) -> NoReturn:

@@ -1,12 +1,16 @@
 """The harness itself: what other tests rely on."""
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pymongo
+import pytest
+from pymongo.errors import PyMongoError
 
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import BrokerServer, VirtualHost
 from tests.harness.deadline import wait_until
+from tests.harness.line import Line
 from tests.harness.store import StoreDatabase, StoreServer
 
 
@@ -56,3 +60,28 @@ def test_a_killed_store_comes_back_with_its_documents(own_store: Callable[[], St
         server.start_again()
 
         assert database["emails"].count_documents({}) == 100
+
+
+def test_a_line_can_be_cut_stalled_and_restored(
+    own_store: Callable[[], StoreServer], line_to: Callable[[int], Line]
+) -> None:
+    server = own_store()
+    line = line_to(urlsplit(server.uri).port or 0)
+    client: pymongo.MongoClient[dict[str, int]] = pymongo.MongoClient(
+        f"mongodb://127.0.0.1:{line.port}/?directConnection=true&retryWrites=false&retryReads=false",
+        serverSelectionTimeoutMS=500,
+        socketTimeoutMS=500,
+    )
+
+    assert client.admin.command("ping")["ok"]
+    line.cut()
+    with pytest.raises(PyMongoError):
+        client.admin.command("ping")
+    line.restore()
+    assert wait_until(lambda: client.admin.command("ping")["ok"], within=20, what="the line is back")
+    line.stall()
+    with pytest.raises(PyMongoError):
+        client.admin.command("ping")
+    line.restore()
+    assert wait_until(lambda: client.admin.command("ping")["ok"], within=20, what="the line is back")
+    client.close()

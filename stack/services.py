@@ -1,0 +1,124 @@
+"""The Python processes of the stack: simulator, API and consumers, and the environment that joins them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import requests
+
+from stack.part import Part
+from stack.ports import LOOPBACK
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""Where the packages lie; the processes run from there."""
+
+PROVIDER_NAME = "mail-delivery-service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What API and consumers must know of the rest. webhook_secrets: comma-separated, the newest first."""
+
+    amqp_url: str
+    mongodb_uri: str
+    provider_url: str
+    webhook_secrets: str
+    recipient_hash_key: str
+    api_port: int
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.api_port}"
+
+    @property
+    def webhook_url(self) -> str:
+        return f"{self.api_url}/webhooks/{PROVIDER_NAME}"
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "AMQP_URL": self.amqp_url,
+            "MONGODB_URI": self.mongodb_uri,
+            "PROVIDER_URL": self.provider_url,
+            "WEBHOOK_SECRETS": self.webhook_secrets,
+            "RECIPIENT_HASH_KEY": self.recipient_hash_key,
+            "API_PORT": str(self.api_port),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every process of one stack shares. environ: the environment it starts from."""
+
+    environ: Mapping[str, str]
+    logs: Path
+    owner: str
+
+    def part(self, name: str, module: str, *arguments: str, env: Mapping[str, str], ready_url: str) -> Part:
+        """`python -m <module> <arguments>` from the checkout, ready once `ready_url` answers 200."""
+        return Part(
+            name,
+            [sys.executable, "-m", module, *arguments],
+            env={**self.environ, "PYTHONUNBUFFERED": "1", **env},
+            cwd=CHECKOUT,
+            log=self.logs / f"{name.replace(' ', '-')}.log",
+            owner=self.owner,
+            ready=lambda: answers_ok(ready_url),
+        )
+
+
+def simulator_part(
+    around: Surroundings,
+    *,
+    port: int,
+    control_port: int,
+    webhook_url: str,
+    secret: str,
+    options: Sequence[str] = (),
+) -> Part:
+    """The provider. The control port takes `/_faults` and `/_log` even while the provider refuses all."""
+    listen = ["--host", LOOPBACK, "--port", str(port), "--control-port", str(control_port)]
+    return around.part(
+        "simulator",
+        "simulator",
+        *listen,
+        "--webhook-url",
+        webhook_url,
+        *options,
+        env={"SIMULATOR_WEBHOOK_SECRET": secret},
+        ready_url=f"http://{LOOPBACK}:{control_port}/readyz",
+    )
+
+
+def api_part(around: Surroundings, *, wiring: Wiring) -> Part:
+    """The HTTP API under gunicorn."""
+    return around.part(
+        "API",
+        "gunicorn",
+        "-c",
+        "api/gunicorn_conf.py",
+        "api:create_app()",
+        env=wiring.environment(),
+        ready_url=f"{wiring.api_url}/readyz",
+    )
+
+
+def consumers_part(around: Surroundings, *, wiring: Wiring, number: int, health_port: int) -> Part:
+    """One consumer process; `number` tells it from others beside it."""
+    return around.part(
+        f"consumers {number}",
+        "consumers",
+        env={**wiring.environment(), "CONSUMERS_HEALTH_PORT": str(health_port)},
+        ready_url=f"http://{LOOPBACK}:{health_port}/readyz",
+    )
+
+
+def answers_ok(url: str) -> bool:
+    """Whether a GET is answered 200 within a second."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(url, timeout=1.0).status_code == HTTPStatus.OK
+    except requests.RequestException:
+        return False

@@ -1,0 +1,96 @@
+"""A TCP line to a broker or store that can be cut, stalled and restored."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+_CHUNK = 65_536
+
+
+class Line:
+    """Listens on a free port and passes everything on to `target_port` on the loopback interface.
+
+    Give `port` to the process under test instead of the server's own. Close it at the end.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self.target_port = target_port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="test-line", daemon=True)
+        self._thread.start()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._server: asyncio.Server | None = None
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.restore()
+
+    def cut(self) -> None:
+        """Reset every connection and refuse new ones."""
+        self._call(self._cut())
+
+    def stall(self) -> None:
+        """Keep every connection and take new ones, but pass nothing on, in either direction."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def restore(self) -> None:
+        """Take connections again, and pass on what a stall held back."""
+        self._call(self._restore())
+
+    def reset_connections(self) -> None:
+        """Reset every connection; new ones are taken."""
+        self._call(self._reset())
+
+    def close(self) -> None:
+        if self._loop.is_closed():
+            return
+        self._call(self._cut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _restore(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+        self._flowing.set()
+
+    async def _cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self._reset()
+
+    async def _reset(self) -> None:
+        for end in list(self._ends):
+            end.transport.abort()
+        for task in list(self._passing):
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._ends |= {writer, there_writer}
+        for source, sink in ((reader, there_writer), (there_reader, writer)):
+            task = asyncio.create_task(self._pass(source, sink))
+            self._passing.add(task)
+            task.add_done_callback(self._passing.discard)
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await source.read(_CHUNK):
+                await self._flowing.wait()
+                sink.write(chunk)
+                await sink.drain()
+        self._ends.discard(sink)
+        sink.close()
