@@ -1,5 +1,6 @@
 """Configuration: the only reader of the environment and of postroom.toml. Reports every fault at once."""
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -213,12 +214,20 @@ def _read_loops(section: Section) -> LoopConfig:
 
 
 def _check_together(config: Config, faults: Faults) -> None:
+    if not config.api.keys and not _is_loopback(config.api.host):
+        faults.add("API_HOST: without API_KEYS, only a loopback address may be listened on")
     if config.reserved_slots >= config.provider.max_in_flight:
         faults.add("slots.reserved: must be less than provider.max_in_flight, or only critical is ever sent")
     if config.claims.lease <= config.provider.total_timeout + config.claims.margin:
         faults.add("claims.lease: must be longer than provider.total_timeout plus claims.margin")
     if config.provider.connect_timeout > config.provider.total_timeout:
         faults.add("provider.connect_timeout: must not be longer than provider.total_timeout")
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _scheme(*schemes: str) -> Any:

@@ -1,0 +1,1 @@
+"""RabbitMQ: the connection, the publisher with its confirms, the outbox that feeds it."""

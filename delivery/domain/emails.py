@@ -57,12 +57,14 @@ class ClaimedEmail:
     email_id: str
     tenant_id: str
     lane: Lane
+    priority: int
     content: Content
     gen: int
     token: str
     attempts: int
     calls: int
     waits: int
+    accepted_at: datetime
     waiting_since: datetime
     expires_at: datetime | None
 
@@ -75,9 +77,11 @@ class Standing:
     state: State
     gen: int
     attempts: int
+    calls: int
     accepted_at: datetime
     updated_at: datetime
     due_at: datetime
+    expires_at: datetime | None = None
     reason: str | None = None
 
 

@@ -1,0 +1,1 @@
+"""One file per provider: submit, verify and parse its events. docs/adding-a-provider.md is the checklist."""

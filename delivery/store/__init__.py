@@ -1,0 +1,1 @@
+"""MongoDB: the truth. Synchronous, called with whole batches, one file per collection."""

@@ -1,0 +1,28 @@
+"""The app factory."""
+
+import os
+
+from flask import Flask
+
+from api import authentication, errors, health, sending, status, webhooks
+from api.waiting import OutcomeWaits
+from delivery.bootstrap import ApiParts, build_api
+from delivery.config import load_config
+
+
+def create_app(parts: ApiParts | None = None) -> Flask:
+    """Build the app of one process. Call it after the fork; it starts no thread and opens no connection."""
+    parts = parts or build_api(load_config(os.environ))
+    config = parts.config
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = config.api.max_body_bytes
+    app.json.sort_keys = False
+    app.extensions["postroom"] = parts
+    waits = OutcomeWaits(parts.store.emails, most=config.api.threads // 2)
+    errors.register(app)
+    authentication.register(app, keys=config.api.keys)
+    app.register_blueprint(sending.blueprint(parts, waits))
+    app.register_blueprint(status.blueprint(parts))
+    app.register_blueprint(webhooks.blueprint(parts))
+    app.register_blueprint(health.blueprint(parts))
+    return app

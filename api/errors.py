@@ -1,0 +1,79 @@
+"""The one table from errors to HTTP answers. Every error is JSON: ``{"status", "reason"}``."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from delivery.domain.errors import (
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    PostroomError,
+    RequestTooLarge,
+    StoreUnavailable,
+    UnknownEmail,
+)
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = "1"
+"""Seconds; the store is usually back, or a new primary elected, after a few of these."""
+
+_TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
+    # error, HTTP status, reason (None: the error's own)
+    (RequestTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None),
+    (InvalidRequest, HTTPStatus.BAD_REQUEST, None),
+    (NotAuthenticated, HTTPStatus.UNAUTHORIZED, None),
+    (NotAllowed, HTTPStatus.FORBIDDEN, None),
+    (UnknownEmail, HTTPStatus.NOT_FOUND, "unknown request_id"),
+    (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the store is away; try again"),
+]
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(PostroomError, _answer)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def answer(status: HTTPStatus, reason: str, **more: Any) -> Response:
+    """An error answer: ``denied`` where the caller must change something, ``error`` where we must."""
+    word = "denied" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
+    response = jsonify(status=word, reason=reason, **more)
+    response.status_code = status
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = RETRY_AFTER
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _answer(error: PostroomError) -> Response:
+    for kind, status, reason in _TABLE:
+        if isinstance(error, kind):
+            return answer(status, reason or str(error))
+    return _answer_unexpected(error)
+
+
+def _answer_http(error: HTTPException) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        return answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body is too large")
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = answer(status, status.phrase.lower())
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    # Only the error's kind and place: its text may quote what the caller sent.
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+    log.error("unexpected error kind=%s at=%s", type(error).__name__, where)
+    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")

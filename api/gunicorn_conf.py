@@ -1,0 +1,31 @@
+"""gunicorn's settings. Threads, because a request waits for the store and holds no CPU meanwhile."""
+
+import os
+from typing import Any
+
+from delivery.config import load_config
+from delivery.logs import set_up_logging
+
+_api = load_config(os.environ).api
+
+bind = f"{_api.host}:{_api.port}"
+workers = _api.workers
+threads = _api.threads
+worker_class = "api.gunicorn_worker.JsonErrorWorker"
+backlog = 1024
+keepalive = 15
+timeout = 60
+graceful_timeout = 12
+accesslog = None  # paths may hold webhook tokens
+control_socket_disable = True
+
+
+def on_starting(_server: Any) -> None:
+    set_up_logging()
+
+
+def post_worker_init(worker: Any) -> None:
+    """Connect to the broker right away, in the worker: a loop does not survive the fork."""
+    set_up_logging()
+    parts = worker.wsgi.extensions["postroom"]
+    parts.publishing.start()

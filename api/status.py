@@ -1,0 +1,27 @@
+"""``GET /status/<id>`` and ``GET /status?request_id=``"""
+
+from flask import Blueprint, Response, jsonify, request
+
+from delivery.bootstrap import ApiParts
+from delivery.contract.status import parse_request_id, render_status
+from delivery.domain.emails import DEFAULT_TENANT
+from delivery.use_cases.read_status import read_status
+
+
+def blueprint(parts: ApiParts) -> Blueprint:
+    routes = Blueprint("status", __name__)
+
+    @routes.get("/status")
+    def by_query() -> Response:
+        return _answer(request.args.get("request_id"))
+
+    @routes.get("/status/<request_id>")
+    def by_path(request_id: str) -> Response:
+        return _answer(request_id)
+
+    def _answer(given: str | None) -> Response:
+        standing = read_status(DEFAULT_TENANT, parse_request_id(given), emails=parts.store.emails)
+        reports = parts.config.provider.reports_deliveries
+        return jsonify(render_status(standing, provider_reports_deliveries=reports))
+
+    return routes

@@ -1,0 +1,84 @@
+"""Waiting for the provider's answer: all waiters of a process share one batched query."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from delivery.domain.emails import Standing
+from delivery.domain.errors import StoreUnavailable
+from delivery.domain.states import ANSWERED
+
+LOOK_EVERY = 0.05
+"""Seconds between two queries while somebody waits."""
+
+
+class Standings(Protocol):
+    def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """standing: where the email stands, once answered. was_honoured: False if there was no room."""
+
+    standing: Standing | None
+    was_honoured: bool
+
+
+@dataclass(slots=True)
+class _Waiter:
+    answered: threading.Event = field(default_factory=threading.Event)
+    standing: Standing | None = None
+
+
+class OutcomeWaits:
+    """``most`` waiters at once, so that waiting never takes the threads that accepting needs."""
+
+    def __init__(self, emails: Standings, *, most: int) -> None:
+        self._emails = emails
+        self._room = threading.Semaphore(most)
+        self._waiters: dict[str, _Waiter] = {}
+        self._changed = threading.Condition()
+        self._looking: threading.Thread | None = None
+
+    def wait(self, email_id: str, *, within: timedelta) -> Waited:
+        if not self._room.acquire(blocking=False):
+            return Waited(None, was_honoured=False)
+        waiter = _Waiter()
+        try:
+            with self._changed:
+                self._waiters[email_id] = waiter
+                self._start()
+                self._changed.notify()
+            waiter.answered.wait(within.total_seconds())
+        finally:
+            with self._changed:
+                self._waiters.pop(email_id, None)
+            self._room.release()
+        return Waited(waiter.standing, was_honoured=True)
+
+    def _start(self) -> None:
+        if self._looking is None:
+            self._looking = threading.Thread(target=self._look, name="waiting", daemon=True)
+            self._looking.start()
+
+    def _look(self) -> None:
+        pause = threading.Event()
+        while True:
+            with self._changed:
+                while not self._waiters:
+                    self._changed.wait()
+                waiting = dict(self._waiters)
+            self._tell(waiting)
+            pause.wait(LOOK_EVERY)
+
+    def _tell(self, waiting: dict[str, _Waiter]) -> None:
+        try:
+            standings = self._emails.standings(waiting)
+        except StoreUnavailable:
+            return
+        for email_id, standing in standings.items():
+            if standing.state in ANSWERED:
+                waiting[email_id].standing = standing
+                waiting[email_id].answered.set()

@@ -1,0 +1,38 @@
+"""``POST /webhooks/mail-delivery-service``: the provider's events, signed, or with a token in the path."""
+
+import hmac
+
+from flask import Blueprint, Response, jsonify, request
+
+from api.sending import COMMIT_WITHIN
+from delivery.bootstrap import ApiParts
+from delivery.domain.errors import NotAuthenticated
+from delivery.providers import mail_delivery_service
+
+
+def blueprint(parts: ApiParts) -> Blueprint:
+    routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+    secrets = parts.config.provider.webhook_secrets
+    tokens = tuple(token.encode() for token in parts.config.provider.webhook_path_tokens)
+
+    @routes.post("/mail-delivery-service")
+    def signed() -> Response:
+        raw = request.get_data(cache=False)
+        mail_delivery_service.verify(raw, request.headers.get("X-Signature"), secrets=secrets)
+        return _record(raw)
+
+    @routes.post("/mail-delivery-service/<token>")
+    def with_token(token: str) -> Response:
+        valid = False
+        for known in tokens:
+            valid |= hmac.compare_digest(known, token.encode("utf-8", "replace"))
+        if not valid:
+            raise NotAuthenticated("wrong token")
+        return _record(request.get_data(cache=False))
+
+    def _record(raw: bytes) -> Response:
+        for event in mail_delivery_service.parse_events(raw):
+            parts.record.commit(event, within=COMMIT_WITHIN)
+        return jsonify(status="recorded")
+
+    return routes

@@ -1,0 +1,169 @@
+"""The composition root: builds the parts from the configuration. Nothing happens at import."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from pymongo import MongoClient
+from pymongo.database import Database
+from uuid_utils import uuid7
+
+from delivery.broker.publisher import Publisher
+from delivery.broker.thread import PublishingThread
+from delivery.config import Config
+from delivery.contract.send import SendContract
+from delivery.domain.emails import NewEmail
+from delivery.domain.provider_events import PendingEvent, ProviderEvent
+from delivery.providers.mail_delivery_service import MailDeliveryService
+from delivery.store.claims import Claims
+from delivery.store.client import Document, connect, database, ping
+from delivery.store.emails import Emails
+from delivery.store.group_commit import GroupCommit
+from delivery.store.leadership import Leadership
+from delivery.store.provider_events import ProviderEvents
+from delivery.store.reported_emails import ReportedEmails
+from delivery.use_cases.accept_emails import accept_emails
+from delivery.use_cases.apply_provider_events import apply_provider_events
+from delivery.use_cases.publish_owed import MessagePublisher, Owed, PublishOwed
+from delivery.use_cases.record_provider_events import record_provider_events
+from delivery.use_cases.submit_email import Provider
+from topology.definition import postroom_topology
+from topology.model import Topology
+
+API_STORE_TIMEOUT = timedelta(seconds=1.5)
+"""A caller of the API hears within 2 s that the store is away."""
+
+CONSUMERS_STORE_TIMEOUT = timedelta(seconds=10)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_email_id() -> str:
+    """Time-ordered, so that inserts go to the end of the index. RFC 9562, version 7."""
+    return str(uuid7())
+
+
+def process_name() -> str:
+    """Unique among all processes that share a store or a broker."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+
+
+def topology_of(config: Config) -> Topology:
+    return postroom_topology(delay_steps=[step.name for step in config.delay_steps])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The collections, over one client."""
+
+    client: MongoClient[Document]
+    db: Database[Document]
+    emails: Emails
+    claims: Claims
+    events: ProviderEvents
+    reported: ReportedEmails
+    leadership: Leadership
+
+    def is_reachable(self) -> bool:
+        return ping(self.db)
+
+    def apply_events(self, pending: Sequence[PendingEvent]) -> dict[str, int]:
+        return apply_provider_events(
+            pending, events=self.events, emails=self.emails, reported=self.reported, now=utc_now()
+        )
+
+
+def build_store(config: Config, *, timeout: timedelta) -> Store:
+    client = connect(config.mongodb_uri, timeout=timeout)
+    db = database(client, config.mongodb_uri)
+    return Store(
+        client=client,
+        db=db,
+        emails=Emails(db, hash_key=config.recipient_hash_key),
+        claims=Claims(db),
+        events=ProviderEvents(db),
+        reported=ReportedEmails(db),
+        leadership=Leadership(db, owner=process_name()),
+    )
+
+
+def publish_owed(
+    config: Config, *, publisher: MessagePublisher, store: Store
+) -> Callable[[Sequence[Owed]], Awaitable[int]]:
+    return PublishOwed(publisher=publisher, debts=store.emails, steps=config.delay_steps, clock=utc_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """What the API works with. One per process, built after the fork.
+
+    accept and record share their round trips to the store with whatever other threads commit.
+    """
+
+    config: Config
+    store: Store
+    contract: SendContract
+    publishing: PublishingThread
+    accept: GroupCommit[NewEmail, None]
+    record: GroupCommit[ProviderEvent, None]
+
+
+def build_api(config: Config) -> ApiParts:
+    store = build_store(config, timeout=API_STORE_TIMEOUT)
+    publishing = PublishingThread(
+        make_publisher=lambda: Publisher(
+            config.amqp_url, name=f"postroom api {process_name()}", topology=topology_of(config)
+        ),
+        make_publish=lambda publisher: publish_owed(config, publisher=publisher, store=store),
+    )
+
+    def accept(new: Sequence[NewEmail]) -> Sequence[None]:
+        accept_emails(new, emails=store.emails, hand_over=publishing.hand_over)
+        return [None] * len(new)
+
+    def record(events: Sequence[ProviderEvent]) -> Sequence[None]:
+        record_provider_events(events, store=store.events, hand_over=publishing.hand_over, now=utc_now())
+        return [None] * len(events)
+
+    return ApiParts(
+        config=config,
+        store=store,
+        contract=SendContract(extra_fields=config.provider.extra_fields),
+        publishing=publishing,
+        accept=GroupCommit(accept, name="accepting"),
+        record=GroupCommit(record, name="recording"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerParts:
+    """What the consumers work with. One per process."""
+
+    config: Config
+    store: Store
+    contract: SendContract
+    topology: Topology
+    publisher: Publisher
+    provider: Provider
+    open_provider: Callable[[], Awaitable[None]]
+    close_provider: Callable[[], Awaitable[None]]
+
+
+def build_consumers(config: Config) -> ConsumerParts:
+    topology = topology_of(config)
+    provider = MailDeliveryService(config.provider)
+    return ConsumerParts(
+        config=config,
+        store=build_store(config, timeout=CONSUMERS_STORE_TIMEOUT),
+        contract=SendContract(extra_fields=config.provider.extra_fields),
+        topology=topology,
+        publisher=Publisher(config.amqp_url, name=f"postroom consumers {process_name()}", topology=topology),
+        provider=provider,
+        open_provider=provider.open,
+        close_provider=provider.close,
+    )

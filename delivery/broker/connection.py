@@ -1,0 +1,44 @@
+"""A connection to RabbitMQ that comes back by itself."""
+
+import asyncio
+
+import aio_pika
+from aio_pika.abc import AbstractRobustConnection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from yarl import URL
+
+HEARTBEAT = 20
+"""Seconds. A peer that is gone without a word is noticed within about three of these."""
+
+RECONNECT_INTERVAL = 1
+"""Seconds between two tries to connect."""
+
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
+    AMQPError,
+    ChannelInvalidStateError,
+    ConnectionError,
+    RuntimeError,  # aio-pika's word for a channel or connection that is closed or being restored
+    TimeoutError,
+)
+
+
+async def connect(url: str, *, name: str) -> AbstractRobustConnection:
+    """Connect, however long it takes; the connection then restores itself whenever it is lost.
+
+    ``name`` is what the management UI shows. One connection publishes, another consumes: a memory alarm
+    stops everything on a connection that publishes. https://www.rabbitmq.com/docs/connection-blocked
+    """
+    parsed = URL(url)
+    query = {"heartbeat": str(HEARTBEAT), "reconnect_interval": str(RECONNECT_INTERVAL), "fail_fast": "0"}
+    return await aio_pika.connect_robust(
+        parsed.update_query({**query, **parsed.query}), client_properties={"connection_name": name}
+    )
+
+
+def is_own_cancellation() -> bool:
+    """Whether the CancelledError at hand is this very task's.
+
+    aio-pika reports some lost connections as CancelledError; those must not end the task that meets them.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

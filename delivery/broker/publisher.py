@@ -1,0 +1,128 @@
+"""The publisher: confirms, mandatory, many in flight, a deadline on each."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.exceptions import DeliveryError
+
+from delivery.broker.connection import CONNECTION_ERRORS, connect, is_own_cancellation
+from delivery.use_cases.messages import Outgoing, Verdict
+from topology.declare import declare
+from topology.model import Topology
+
+log = logging.getLogger(__name__)
+
+CONFIRM_TIMEOUT = 5.0
+"""Seconds until a publish without an answer is unknown. Without it a publish to a blocked broker hangs."""
+
+MAX_IN_FLIGHT = 128
+"""Publishes awaiting their confirm at once; about a hundred saturate the client."""
+
+
+class Publisher:
+    """Publishes on a connection of its own, which it declares the topology on whenever it is (re)made."""
+
+    def __init__(self, url: str, *, name: str, topology: Topology) -> None:
+        self._url = url
+        self._name = name
+        self._topology = topology
+        self._connection: AbstractRobustConnection | None = None
+        self._channel: AbstractRobustChannel | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+
+    async def connect(self) -> None:
+        """Connect, however long it takes, and declare the topology.
+
+        Raises topology.declare.TopologyMismatch when the broker has something else under one of its names.
+        """
+        self._connection = await connect(self._url, name=f"{self._name} (publishing)")
+        await declare(self._connection, self._topology)
+        self._connection.reconnect_callbacks.add(self._redeclare)
+        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        assert isinstance(channel, AbstractRobustChannel)
+        self._channel = channel
+
+    @property
+    def is_connected(self) -> bool:
+        return (
+            self._channel is not None
+            and self._connection is not None
+            and self._connection.connected.is_set()
+            and not self._channel.is_closed
+        )
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[Verdict]:
+        """Publish a batch; returns each message's verdict, in order. Raises nothing of the broker's."""
+        return list(await asyncio.gather(*(self._publish(message) for message in messages)))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _publish(self, message: Outgoing) -> Verdict:
+        async with self._in_flight:
+            if not self.is_connected:
+                return Verdict.UNKNOWN
+            try:
+                async with asyncio.timeout(CONFIRM_TIMEOUT + 1):
+                    exchange = await self._exchange(message.exchange)
+                    await exchange.publish(
+                        _amqp_message(message),
+                        message.routing_key,
+                        mandatory=message.mandatory,
+                        timeout=CONFIRM_TIMEOUT,
+                    )
+            except DeliveryError as error:  # nacked, or returned as unroutable
+                log.error(
+                    "publish refused exchange=%s key=%s: %s",
+                    message.exchange,
+                    message.routing_key,
+                    type(error).__name__,
+                )
+                return Verdict.REFUSED
+            except CONNECTION_ERRORS:
+                return Verdict.UNKNOWN
+            except asyncio.CancelledError:
+                if is_own_cancellation():
+                    raise
+                return Verdict.UNKNOWN
+            return Verdict.CONFIRMED
+
+    async def _exchange(self, name: str) -> AbstractExchange:
+        if name not in self._exchanges:
+            assert self._channel is not None
+            self._exchanges[name] = (
+                await self._channel.get_exchange(name, ensure=False)
+                if name
+                else self._channel.default_exchange
+            )
+        return self._exchanges[name]
+
+    async def _redeclare(self, *_: object) -> None:
+        """A broker that comes back may come back empty."""
+        assert self._connection is not None
+        try:
+            await declare(self._connection, self._topology)
+        except CONNECTION_ERRORS as error:
+            log.warning("topology not declared after reconnecting: %s", type(error).__name__)
+
+
+def _amqp_message(message: Outgoing) -> Message:
+    """A message_id of its own for every publish: two in flight with one id swap their verdicts."""
+    return Message(
+        message.body,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        content_type=message.content_type,
+        priority=message.priority,
+        headers=dict(message.headers),
+        message_id=uuid4().hex,
+        correlation_id=message.correlation_id,
+        timestamp=datetime.now(UTC),
+        app_id="postroom",
+    )

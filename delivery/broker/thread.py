@@ -1,0 +1,73 @@
+"""A thread with an event loop for processes that have none: it publishes what Flask's threads hand over.
+
+aio-pika's objects belong to one loop, and a loop does not survive a fork. So the thread starts with the
+first use, in the process that uses it.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+from delivery.broker.outbox import Outbox
+from delivery.broker.publisher import Publisher
+from delivery.use_cases.publish_owed import Owed
+from topology.declare import TopologyMismatch
+
+log = logging.getLogger(__name__)
+
+
+class PublishingThread:
+    """make_publisher and make_publish are called on the thread's own loop."""
+
+    def __init__(
+        self,
+        *,
+        make_publisher: Callable[[], Publisher],
+        make_publish: Callable[[Publisher], Callable[[Sequence[Owed]], Awaitable[int]]],
+    ) -> None:
+        self._make_publisher = make_publisher
+        self._make_publish = make_publish
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._outbox: Outbox | None = None
+        self._publisher: Publisher | None = None
+
+    def start(self) -> None:
+        """Start the thread unless it runs; returns once it takes debts (the broker may still be away)."""
+        with self._lock:
+            if self._thread is not None:
+                return
+            ready = threading.Event()
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._run(ready)), name="publishing", daemon=True
+            )
+            self._thread.start()
+            ready.wait()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._publisher is not None and self._publisher.is_connected
+
+    def hand_over(self, owed: Sequence[Owed]) -> None:
+        """Take debts from any thread; returns at once."""
+        self.start()
+        assert self._loop is not None
+        assert self._outbox is not None
+        self._loop.call_soon_threadsafe(self._outbox.hand_over, owed)
+
+    async def _run(self, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._publisher = self._make_publisher()
+        self._outbox = Outbox(self._make_publish(self._publisher))
+        ready.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._connect(self._publisher))
+            tasks.create_task(self._outbox.run())
+
+    async def _connect(self, publisher: Publisher) -> None:
+        try:
+            await publisher.connect()
+        except TopologyMismatch as error:
+            log.error("not publishing: %s", error)

@@ -1,0 +1,115 @@
+"""The kinds of values in requests. A message completes a sentence that begins with the field's name."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from marshmallow import ValidationError, fields
+
+MAX_ADDRESS = 254
+MAX_SUBJECT = 998  # RFC 5322 section 2.1.1: no line may be longer
+
+
+class Text(fields.Field[str]):
+    """Any text that is not empty. ``one_line``: it ends up in a header, so CR and LF are refused."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own way
+        "type": "must be a string",
+        "empty": "is empty",
+        "unicode": "has characters that are not valid Unicode",
+        "line_break": "must not contain line breaks",
+        "long": "is longer than {most} characters",
+    }
+
+    def __init__(self, *, one_line: bool = False, most: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._one_line = one_line
+        self._most = most
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("type")
+        if not value.strip():
+            raise self.make_error("empty")
+        if self._most is not None and len(value) > self._most:
+            raise self.make_error("long", most=self._most)
+        if self._one_line and any(char in value for char in "\r\n\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"):
+            raise self.make_error("line_break")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise self.make_error("unicode") from None
+        return value
+
+
+class Address(Text):
+    """One email address, without a display name. Its syntax is checked, its existence is not."""
+
+    default_error_messages = {"address": "is not a valid email address"}  # noqa: RUF012
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(one_line=True, most=MAX_ADDRESS, **kwargs)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        address = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            validate_email(address, check_deliverability=False, test_environment=True)
+        except EmailNotValidError:
+            raise self.make_error("address") from None
+        return address
+
+
+class WholeNumber(fields.Field[int]):
+    default_error_messages = {"range": "must be a whole number between {least} and {most}"}  # noqa: RUF012
+
+    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._least, self._most = least, most
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not self._least <= value <= self._most:
+            raise self.make_error("range", least=self._least, most=self._most)
+        return value
+
+
+class Choice(fields.Field[str]):
+    default_error_messages = {"choice": "must be one of {choices}"}  # noqa: RUF012
+
+    def __init__(self, choices: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._choices = choices
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        if not isinstance(value, str) or value not in self._choices:
+            raise self.make_error("choice", choices=", ".join(self._choices))
+        return value
+
+
+class Instant(fields.Field[datetime]):
+    """An ISO 8601 time with its offset from UTC."""
+
+    default_error_messages = {  # noqa: RUF012
+        "format": "must be a time with its offset, such as 2030-01-31T12:00:00Z"
+    }
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> datetime:
+        try:
+            if not isinstance(value, str):
+                raise ValidationError("not a text")
+            instant = datetime.fromisoformat(value)
+            if instant.tzinfo is None:
+                raise ValidationError("no offset")
+            return instant.astimezone(UTC)
+        except (ValueError, OverflowError, ValidationError):
+            raise self.make_error("format") from None

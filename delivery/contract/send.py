@@ -1,0 +1,117 @@
+"""The body of ``POST /send``, which is also the body of a message to ``email.ingest``."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from marshmallow import RAISE, Schema, ValidationError
+
+from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
+from delivery.domain.emails import Content, EmailRequest
+from delivery.domain.errors import InvalidRequest
+from delivery.domain.lanes import DEFAULT_PRIORITY, PRIORITIES, Lane
+
+MAX_TTL_SECONDS = 90 * 24 * 3600
+
+
+class SendSchema(Schema):
+    """The fields in the order in which their faults are reported."""
+
+    class Meta:
+        unknown = RAISE
+
+    sender = Address(required=True)
+    recipient = Address(required=True)
+    message = Text(required=True)
+    subject = Text(one_line=True, most=MAX_SUBJECT)
+    text = Text()
+    lane = Choice(tuple(lane.value for lane in Lane))
+    priority = WholeNumber(least=PRIORITIES[0], most=PRIORITIES[-1])
+    expires_at = Instant()
+    ttl = WholeNumber(least=1, most=MAX_TTL_SECONDS)
+
+
+class SendContract:
+    """Parses send requests.
+
+    extra_fields: what the routed provider can carry beyond the basic fields; others are denied by name,
+    never dropped.
+    """
+
+    def __init__(self, *, extra_fields: frozenset[str]) -> None:
+        self._schema = SendSchema()
+        self._denied = frozenset({"subject", "text"}) - extra_fields
+
+    def parse(self, raw: bytes, *, now: datetime, lane: Lane | None = None) -> EmailRequest:
+        """Parse and validate. Raises InvalidRequest whose reason names the field.
+
+        lane: where the way in determines it (the routing key of AMQP); a body that says otherwise is denied.
+        """
+        body = _parse_object(raw)
+        for field in sorted(self._denied & body.keys()):
+            raise InvalidRequest(f"{field} field is not supported by the provider")
+        try:
+            values: dict[str, Any] = self._schema.load(body)
+        except ValidationError as error:
+            _deny(error, known=self._schema.fields)
+        return EmailRequest(
+            content=Content(
+                sender=values["sender"],
+                recipient=values["recipient"],
+                message=values["message"],
+                subject=values.get("subject"),
+                text=values.get("text"),
+            ),
+            lane=_lane(values.get("lane"), determined=lane),
+            priority=values.get("priority", DEFAULT_PRIORITY),
+            expires_at=_expiry(values, now=now),
+        )
+
+
+def _parse_object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("body is not JSON") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("body must be a JSON object")
+    return body
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _deny(error: ValidationError, *, known: Mapping[str, object]) -> NoReturn:
+    """Turn the first fault, in the schema's order, into a sentence that names its field."""
+    faults = error.messages_dict
+    for name in known:
+        if name in faults:
+            fault = faults[name][0]
+            if fault == "Missing data for required field.":
+                raise InvalidRequest(f"missing {name} field")
+            if fault == "Field may not be null.":
+                raise InvalidRequest(f"{name} must not be null")
+            raise InvalidRequest(f"{name} {fault}")
+    unknown = min(faults)
+    raise InvalidRequest(f"unknown field {unknown[:100]!r}")
+
+
+def _lane(given: str | None, *, determined: Lane | None) -> Lane:
+    if determined is None:
+        return Lane(given) if given else Lane.TRANSACTIONAL
+    if given is not None and given != determined.value:
+        raise InvalidRequest(f"lane is {given} in the body but {determined.value} in the routing key")
+    return determined
+
+
+def _expiry(values: Mapping[str, Any], *, now: datetime) -> datetime | None:
+    expires_at: datetime | None = values.get("expires_at")
+    if "ttl" in values:
+        if expires_at is not None:
+            raise InvalidRequest("give expires_at or ttl, not both")
+        return now + timedelta(seconds=values["ttl"])
+    if expires_at is not None and expires_at <= now:
+        raise InvalidRequest("expires_at is in the past")
+    return expires_at

@@ -1,0 +1,36 @@
+"""What a provider tells about an email through its webhook."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from delivery.domain.reports import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent:
+    """One report, as parsed from the provider's own format.
+
+    provider_event_id: the provider's id of this event; where it has none, a hash of the content, so that a
+    repeated delivery is the same event.
+    """
+
+    provider: str
+    provider_event_id: str
+    email_id: str
+    report: Report
+    raw: str
+
+    @property
+    def event_id(self) -> str:
+        """Unique over all providers; the key under which the event is stored."""
+        return f"{self.provider}:{self.provider_event_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingEvent:
+    """A stored event that has not been applied to its email yet."""
+
+    event_id: str
+    email_id: str
+    report: Report
+    received_at: datetime

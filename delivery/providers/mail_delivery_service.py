@@ -1,0 +1,215 @@
+"""The mail delivery service.
+
+``POST /api/emails`` with ``{"request_id", "sender", "recipient", "message"}`` answers 200
+``{"STATUS": "ACCEPTED"}`` or 500 ``{"STATUS": "ERROR"}``, normally within 10 s. It reports back with
+``{"ID", "STATUS": "DELIVERED|REJECTED|FAILED"}``, signed by HMAC-SHA256 of the raw body in ``X-Signature``.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+
+from delivery.config import ProviderConfig
+from delivery.domain.emails import ClaimedEmail
+from delivery.domain.errors import InvalidRequest, NotAuthenticated
+from delivery.domain.outcomes import Answer, Outcome
+from delivery.domain.provider_events import ProviderEvent
+from delivery.domain.reports import Report
+
+NAME = "mail-delivery-service"
+
+_MAX_ANSWER = 64 * 1024
+_MAX_RETRY_AFTER = timedelta(days=1)
+
+_BY_BODY: dict[tuple[int, str], Outcome] = {
+    (200, "ACCEPTED"): Outcome.ACCEPTED,
+    (201, "ACCEPTED"): Outcome.ACCEPTED,
+    (202, "ACCEPTED"): Outcome.ACCEPTED,
+    (200, "ERROR"): Outcome.UNAVAILABLE,
+    (500, "ERROR"): Outcome.UNAVAILABLE,
+}
+"""What it says in its own words goes before the status code."""
+
+_BY_STATUS: dict[int, Outcome] = {
+    400: Outcome.REJECTED,
+    413: Outcome.REJECTED,
+    422: Outcome.REJECTED,
+    429: Outcome.THROTTLED,
+    401: Outcome.MISCONFIGURED,
+    403: Outcome.MISCONFIGURED,
+    404: Outcome.MISCONFIGURED,
+    405: Outcome.MISCONFIGURED,
+    408: Outcome.UNAVAILABLE,
+    503: Outcome.UNAVAILABLE,
+    502: Outcome.UNKNOWN,
+    504: Outcome.UNKNOWN,
+}
+
+_BY_CLASS: dict[int, Outcome] = {
+    2: Outcome.UNKNOWN,  # it took something, but doesn't say what
+    3: Outcome.MISCONFIGURED,
+    4: Outcome.UNAVAILABLE,  # a definite no that says nothing about this email
+    5: Outcome.UNKNOWN,  # a gateway's word: what stands behind it may have accepted
+}
+
+_REPORTS: dict[str, Report] = {
+    "DELIVERED": Report.DELIVERED,
+    "REJECTED": Report.REJECTED,
+    "FAILED": Report.FAILED,
+}
+
+_NEVER_SENT = (
+    aiohttp.ClientConnectorError,  # refused, DNS, TLS
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+
+
+def read_answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """What an HTTP answer means. The tables above are the whole rule."""
+    said = _status_in(body)
+    outcome = _BY_BODY.get((status, said)) or _BY_STATUS.get(status) or _BY_CLASS.get(status // 100)
+    return Answer(
+        outcome=outcome or Outcome.UNKNOWN,
+        detail=f"HTTP {status} {said}".rstrip(),
+        retry_after=_retry_after(headers.get("Retry-After")),
+    )
+
+
+def read_error(error: BaseException, *, request_was_sent: bool) -> Answer:
+    """What a call that brought no answer means: unknown as soon as a byte of the request may be out."""
+    detail = type(error).__name__
+    if isinstance(error, _NEVER_SENT) or not request_was_sent:
+        return Answer(Outcome.UNAVAILABLE, f"not connected: {detail}")
+    return Answer(Outcome.UNKNOWN, f"no answer: {detail}")
+
+
+class MailDeliveryService:
+    """Submits emails. Belongs to one event loop; one connection pool per process."""
+
+    def __init__(self, config: ProviderConfig) -> None:
+        self._config = config
+        self._url = f"{config.url}/api/emails"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_note_sent)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._config.max_in_flight, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(
+                total=self._config.total_timeout.total_seconds(),
+                sock_connect=self._config.connect_timeout.total_seconds(),
+            ),
+            trace_configs=[tracing],
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def submit(self, email: ClaimedEmail) -> Answer:
+        """Submit once, within the configured deadlines. Never raises for what the provider did."""
+        assert self._session is not None
+        sent = SimpleNamespace(is_sent=False)
+        try:
+            async with self._session.post(
+                self._url, json=_submission(email), allow_redirects=False, trace_request_ctx=sent
+            ) as response:
+                return read_answer(response.status, await _read_body(response), response.headers)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return read_error(error, request_was_sent=sent.is_sent)
+
+
+def verify(raw: bytes, signature: str | None, *, secrets: tuple[str, ...]) -> None:
+    """Check ``X-Signature: sha256=<hex>`` against each secret. Raises NotAuthenticated."""
+    given = (signature or "").encode("utf-8", "replace")
+    valid = False
+    for secret in secrets:
+        digest = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+        valid |= hmac.compare_digest(f"sha256={digest}".encode(), given)
+    if not valid:
+        raise NotAuthenticated("missing or wrong X-Signature")
+
+
+def parse_events(raw: bytes) -> list[ProviderEvent]:
+    """Parse a webhook's body. Raises InvalidRequest with the reason."""
+    try:
+        parsed = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("body is not JSON") from None
+    if not isinstance(parsed, dict):
+        raise InvalidRequest("body must be a JSON object")
+    email_id, status = parsed.get("ID"), parsed.get("STATUS")
+    if not isinstance(email_id, str) or not email_id or len(email_id) > 200:
+        raise InvalidRequest("missing or wrong ID field")
+    if not isinstance(status, str) or status not in _REPORTS:
+        raise InvalidRequest(f"STATUS must be one of {', '.join(_REPORTS)}")
+    try:
+        content = json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("body has characters that are not valid Unicode") from None
+    return [
+        ProviderEvent(
+            provider=NAME,
+            provider_event_id=hashlib.sha256(content).hexdigest(),
+            email_id=email_id,
+            report=_REPORTS[status],
+            raw=content.decode(),
+        )
+    ]
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body; of one that is longer than any of its answers, the beginning."""
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _MAX_ANSWER:
+            break
+    return body
+
+
+async def _note_sent(
+    _session: aiohttp.ClientSession, context: Any, _params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    context.trace_request_ctx.is_sent = True
+
+
+def _submission(email: ClaimedEmail) -> dict[str, str]:
+    content = email.content
+    submission = {
+        "request_id": email.email_id,
+        "sender": content.sender,
+        "recipient": content.recipient,
+        "message": content.message,
+    }
+    if content.subject is not None:
+        submission["subject"] = content.subject
+    if content.text is not None:
+        submission["text"] = content.text
+    return submission
+
+
+def _status_in(body: bytes) -> str:
+    """The STATUS that the body gives, when it is one of its own words; else nothing."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    said = parsed.get("STATUS") if isinstance(parsed, dict) else None
+    return said if said in ("ACCEPTED", "ERROR") else ""
+
+
+def _retry_after(value: str | None) -> timedelta | None:
+    """Seconds, as RFC 9110 section 10.2.3 has it; a date is not something this provider sends."""
+    if value is None or not value.isascii() or not value.isdigit():
+        return None
+    return min(timedelta(seconds=int(value[:9])), _MAX_RETRY_AFTER)

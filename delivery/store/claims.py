@@ -1,0 +1,216 @@
+"""Claims on emails: taken, renewed, given back, settled, run out.
+
+A claim is a token and a lease on the email's document. Whatever a worker writes about an email it claimed,
+it writes under its token, so that a worker that lost its claim can't overwrite what happened since.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from delivery.domain.emails import ClaimedEmail
+from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.settlement import Settlement
+from delivery.domain.states import CLAIMABLE, State
+from delivery.store.client import Document, store_errors
+from delivery.store.email_documents import OWED_FIELDS, claimed_of, history_entry, owed_document, owed_of
+
+_CLAIMABLE = [state.value for state in CLAIMABLE]
+_OPEN = [State.SUBMITTING.value, State.UNCONFIRMED.value]
+"""Where a definite outcome still settles an email: what the provider said is the best evidence there is."""
+
+
+class Claims:
+    """Every method raises StoreUnavailable when the store is away."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._emails = db.emails
+
+    def claim(
+        self, email_ids: Sequence[str], *, gen: int, token: str, until: datetime, now: datetime
+    ) -> list[ClaimedEmail]:
+        """Claim what waits in this generation, is due and has not expired; returns what was won.
+
+        Two round trips for the whole batch. The claim also strikes the debt: its message has arrived.
+        """
+        with store_errors():
+            won = self._emails.update_many(
+                {
+                    "_id": {"$in": list(email_ids)},
+                    "gen": gen,
+                    "state": {"$in": _CLAIMABLE},
+                    "due_at": {"$lte": now},
+                    "expires_at": {"$not": {"$lte": now}},
+                },
+                {
+                    "$set": {
+                        "state": State.SUBMITTING.value,
+                        "claim": {"token": token, "until": until},
+                        "updated_at": now,
+                    },
+                    "$inc": {"calls": 1},
+                    "$unset": {"owed": ""},
+                },
+            )
+            if won.modified_count == 0:
+                return []
+            found = self._emails.find({"_id": {"$in": list(email_ids)}, "claim.token": token})
+            return [claimed_of(document) for document in found]
+
+    def expire(self, email_ids: Sequence[str], *, now: datetime) -> None:
+        """End those of these waiting emails whose time is over."""
+        with store_errors():
+            self._emails.update_many(
+                {
+                    "_id": {"$in": list(email_ids)},
+                    "state": {"$in": _CLAIMABLE},
+                    "expires_at": {"$lte": now},
+                },
+                {
+                    "$set": {
+                        "state": State.EXPIRED.value,
+                        "updated_at": now,
+                        "reason": "expired before it was sent",
+                    },
+                    "$unset": {"owed": ""},
+                    "$push": history_entry(State.EXPIRED, at=now),
+                },
+            )
+
+    def renew(self, email_ids: Sequence[str], *, tokens: Sequence[str], until: datetime) -> None:
+        """Prolong the leases of claims that are still held."""
+        with store_errors():
+            self._emails.update_many(
+                {
+                    "_id": {"$in": list(email_ids)},
+                    "claim.token": {"$in": list(tokens)},
+                    "state": State.SUBMITTING.value,
+                },
+                {"$set": {"claim.until": until}},
+            )
+
+    def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]:
+        """Queue again what was claimed and never called; returns what these now owe.
+
+        The generation goes up: the message that led to the claim may be redelivered besides ours.
+        """
+        by_gen: dict[int, list[ClaimedEmail]] = defaultdict(list)
+        for email in claimed:
+            by_gen[email.gen].append(email)
+        owed: list[OwedEmail] = []
+        with store_errors():
+            for gen, emails in by_gen.items():
+                fence = _fence(emails, gen=gen, states=[State.SUBMITTING.value])
+                change = {
+                    "$set": {
+                        "state": State.QUEUED.value,
+                        "gen": gen + 1,
+                        "updated_at": now,
+                        "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
+                    },
+                    "$inc": {"calls": -1},
+                    "$unset": {"claim": ""},
+                }
+                self._emails.update_many(fence, change)
+                owed += self._owing([email.email_id for email in emails], gen=gen + 1)
+        return owed
+
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]:
+        """Write outcomes, those that read alike in one call; returns what the emails now owe.
+
+        An email that was reported on meanwhile keeps the reported state.
+        """
+        alike: dict[tuple[Any, ...], list[tuple[ClaimedEmail, Settlement]]] = defaultdict(list)
+        for claimed, settlement in settled:
+            alike[_likeness(claimed, settlement)].append((claimed, settlement))
+        owed: list[OwedEmail] = []
+        with store_errors():
+            for group in alike.values():
+                claimed, settlement = group[0]
+                emails = [email for email, _ in group]
+                fence = _fence(emails, gen=claimed.gen, states=_states_settled_by(settlement))
+                self._emails.update_many(fence, _settling(settlement, gen=claimed.gen))
+                if settlement.owed is not None:
+                    owed += self._owing([email.email_id for email in emails], gen=claimed.gen + 1)
+        return owed
+
+    def run_out(self, *, before: datetime, now: datetime) -> int:
+        """Mark as unconfirmed what was claimed and never settled; returns how many there were.
+
+        The worker died or was cut off during the call: nobody knows what the provider got.
+        """
+        with store_errors():
+            result = self._emails.update_many(
+                {"state": State.SUBMITTING.value, "claim.until": {"$lt": before}},
+                {
+                    "$set": {
+                        "state": State.UNCONFIRMED.value,
+                        "updated_at": now,
+                        "unconfirmed_at": now,
+                        "last_error": "lease ran out",
+                    },
+                    "$inc": {"attempts": 1},
+                    "$push": history_entry(State.UNCONFIRMED, at=now, detail="lease ran out"),
+                },
+            )
+        return result.modified_count
+
+    def _owing(self, email_ids: Iterable[str], *, gen: int) -> list[OwedEmail]:
+        found = self._emails.find({"_id": {"$in": list(email_ids)}, "owed.gen": gen}, OWED_FIELDS)
+        return [owed_of(document) for document in found]
+
+
+def _fence(emails: Sequence[ClaimedEmail], *, gen: int, states: Sequence[str]) -> Document:
+    """Matches only emails that are still under their own claim.
+
+    Every new claim of an email is of a higher generation, so an id can't match by another one's token.
+    """
+    return {
+        "gen": gen,
+        "_id": {"$in": [email.email_id for email in emails]},
+        "claim.token": {"$in": list({email.token for email in emails})},
+        "state": {"$in": list(states)},
+    }
+
+
+def _states_settled_by(settlement: Settlement) -> list[str]:
+    return [State.SUBMITTING.value] if settlement.state is State.UNCONFIRMED else _OPEN
+
+
+def _likeness(claimed: ClaimedEmail, settlement: Settlement) -> tuple[Any, ...]:
+    return (
+        claimed.gen,
+        settlement.state,
+        settlement.attempts,
+        settlement.waits,
+        settlement.at,
+        settlement.due_at,
+        settlement.owed,
+        settlement.reason,
+        settlement.last_error,
+    )
+
+
+def _settling(settlement: Settlement, *, gen: int) -> Document:
+    values: Document = {
+        "state": settlement.state.value,
+        "attempts": settlement.attempts,
+        "waits": settlement.waits,
+        "updated_at": settlement.at,
+    }
+    if settlement.due_at is not None:
+        values["due_at"] = settlement.due_at
+    if settlement.reason is not None:
+        values["reason"] = settlement.reason
+    if settlement.last_error is not None:
+        values["last_error"] = settlement.last_error
+    if settlement.state is State.UNCONFIRMED:
+        values["unconfirmed_at"] = settlement.at
+    if settlement.owed is not None:
+        values["gen"] = gen + 1
+        values["owed"] = owed_document(settlement.owed, gen=gen + 1, at=settlement.at)
+    push = history_entry(settlement.state, at=settlement.at, detail=settlement.last_error)
+    return {"$set": values, "$push": push}

@@ -1,0 +1,117 @@
+"""Between the email's values and its document."""
+
+import hmac
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from delivery.domain.emails import ClaimedEmail, Content, NewEmail, Standing
+from delivery.domain.lanes import Lane
+from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.states import State
+from delivery.store.client import Document
+
+HISTORY_LENGTH = 50
+"""The newest entries that an email's history keeps; more would let one email's document grow for ever."""
+
+_OWED = "lane priority gen owed due_at attempts waits accepted_at updated_at reason last_error"
+OWED_FIELDS = dict.fromkeys(_OWED.split(), 1)
+
+_STANDING = "state gen attempts calls accepted_at updated_at due_at reason expires_at"
+STANDING_FIELDS = dict.fromkeys(_STANDING.split(), 1)
+
+
+def hash_recipient(recipient: str, *, key: bytes) -> str:
+    """The keyed hash by which emails to an address are found; the address itself is no lookup key."""
+    return hmac.new(key, recipient.strip().lower().encode(), "sha256").hexdigest()
+
+
+def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
+    request, now = email.request, email.accepted_at
+    document: Document = {
+        "_id": email.email_id,
+        "tenant_id": email.tenant_id,
+        "lane": request.lane.value,
+        "priority": request.priority,
+        "content": {name: value for name, value in asdict(request.content).items() if value is not None},
+        "recipient_hash": hash_recipient(request.content.recipient, key=hash_key),
+        "state": State.QUEUED.value,
+        "gen": 1,
+        "attempts": 0,
+        "calls": 0,
+        "waits": 0,
+        "accepted_at": now,
+        "updated_at": now,
+        "waiting_since": now,
+        "due_at": now,
+        "owed": owed_document(OwedTo.LANE, gen=1, at=now),
+        "history": [],
+    }
+    if request.expires_at is not None:
+        document["expires_at"] = request.expires_at
+    if email.content_hash is not None:
+        document["content_hash"] = email.content_hash
+    return document
+
+
+def owed_document(to: OwedTo, *, gen: int, at: datetime) -> Document:
+    return {"to": to.value, "gen": gen, "at": at}
+
+
+def history_entry(state: State, *, at: datetime, detail: str | None = None) -> dict[str, Any]:
+    """The ``$push`` that adds one line to an email's history."""
+    entry: Document = {"state": state.value, "at": at}
+    if detail is not None:
+        entry["detail"] = detail
+    return {"history": {"$each": [entry], "$slice": -HISTORY_LENGTH}}
+
+
+def owed_of(document: Document) -> OwedEmail:
+    to = OwedTo(document["owed"]["to"])
+    return OwedEmail(
+        email_id=document["_id"],
+        gen=document["gen"],
+        to=to,
+        lane=Lane(document["lane"]),
+        priority=document["priority"],
+        due_at=document["due_at"],
+        attempts=document["attempts"],
+        waits=document["waits"],
+        accepted_at=document["accepted_at"],
+        died_at=document["updated_at"] if to in (OwedTo.DEAD, OwedTo.HELD) else None,
+        reason=document.get("reason"),
+        last_error=document.get("last_error"),
+    )
+
+
+def claimed_of(document: Document) -> ClaimedEmail:
+    return ClaimedEmail(
+        email_id=document["_id"],
+        tenant_id=document["tenant_id"],
+        lane=Lane(document["lane"]),
+        priority=document["priority"],
+        content=Content(**document["content"]),
+        gen=document["gen"],
+        token=document["claim"]["token"],
+        attempts=document["attempts"],
+        calls=document["calls"],
+        waits=document["waits"],
+        accepted_at=document["accepted_at"],
+        waiting_since=document["waiting_since"],
+        expires_at=document.get("expires_at"),
+    )
+
+
+def standing_of(document: Document) -> Standing:
+    return Standing(
+        email_id=document["_id"],
+        state=State(document["state"]),
+        gen=document["gen"],
+        attempts=document["attempts"],
+        calls=document["calls"],
+        accepted_at=document["accepted_at"],
+        updated_at=document["updated_at"],
+        due_at=document["due_at"],
+        expires_at=document.get("expires_at"),
+        reason=document.get("reason"),
+    )

@@ -1,0 +1,136 @@
+"""The collection ``emails``: accepting, looking up, and what is owed.
+
+Claims and settlements are in claims.py, provider reports in reported_emails.py.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from delivery.domain.emails import NewEmail, Standing
+from delivery.domain.lanes import Lane
+from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.states import REVIVABLE, State
+from delivery.store.client import Document, store_errors
+from delivery.store.email_documents import (
+    OWED_FIELDS,
+    STANDING_FIELDS,
+    history_entry,
+    new_document,
+    owed_document,
+    owed_of,
+    standing_of,
+)
+from delivery.store.indexes import OWED
+
+_DUPLICATE_KEY = 11000
+
+
+class Emails:
+    """Every method raises StoreUnavailable when the store is away."""
+
+    def __init__(self, db: Database[Document], *, hash_key: bytes) -> None:
+        self._emails = db.emails
+        self._hash_key = hash_key
+
+    def insert(self, new: Sequence[NewEmail]) -> set[str]:
+        """Insert in one call; returns the ids that were there before (nothing of those is changed)."""
+        documents = [new_document(email, hash_key=self._hash_key) for email in new]
+        try:
+            with store_errors():
+                self._emails.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            return _duplicates(error, documents)
+        return set()
+
+    def get(self, tenant_id: str, email_id: str) -> Standing | None:
+        with store_errors():
+            found = self._emails.find_one({"_id": email_id, "tenant_id": tenant_id}, STANDING_FIELDS)
+        return standing_of(found) if found else None
+
+    def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
+        """Where these emails stand, of whatever tenant; unknown ids are left out."""
+        with store_errors():
+            found = list(self._emails.find({"_id": {"$in": list(email_ids)}}, STANDING_FIELDS))
+        return {document["_id"]: standing_of(document) for document in found}
+
+    def content_hashes(self, tenant_id: str, email_ids: Iterable[str]) -> dict[str, str]:
+        with store_errors():
+            found = list(
+                self._emails.find(
+                    {"_id": {"$in": list(email_ids)}, "tenant_id": tenant_id}, {"content_hash": 1}
+                )
+            )
+        return {document["_id"]: document.get("content_hash", "") for document in found}
+
+    def owed(self, lane: Lane, *, older_than: datetime, limit: int) -> list[OwedEmail]:
+        """What a lane's emails owe since before ``older_than``, the oldest debts first.
+
+        There is no sort: the index gives them in this order.
+        """
+        query = {"lane": lane.value, "owed.at": {**OWED, "$lte": older_than}}
+        with store_errors():
+            return [
+                owed_of(found) for found in self._emails.find(query, OWED_FIELDS, hint="owed").limit(limit)
+            ]
+
+    def clear_owed(self, published: Iterable[OwedEmail]) -> None:
+        """Strike what the broker confirmed; a debt of another generation stays."""
+        by_gen: dict[int, list[str]] = defaultdict(list)
+        for owed in published:
+            by_gen[owed.gen].append(owed.email_id)
+        with store_errors():
+            for gen, email_ids in by_gen.items():
+                self._emails.update_many(
+                    {"_id": {"$in": email_ids}, "owed.gen": gen}, {"$unset": {"owed": ""}}
+                )
+
+    def revive(self, letters: Iterable[tuple[str, int]], *, now: datetime) -> list[OwedEmail]:
+        """Queue dead or held emails again, with a fresh set of attempts; returns what they now owe.
+
+        letters: (email_id, gen) as the moved letter says; one that isn't of the email's generation, or
+        whose email is not parked, changes nothing.
+        """
+        by_gen: dict[int, list[str]] = defaultdict(list)
+        for email_id, gen in letters:
+            by_gen[gen].append(email_id)
+        revived: list[OwedEmail] = []
+        for gen, email_ids in by_gen.items():
+            revived += self._revive_generation(email_ids, gen=gen, now=now)
+        return revived
+
+    def _revive_generation(self, email_ids: list[str], *, gen: int, now: datetime) -> list[OwedEmail]:
+        parked = [state.value for state in REVIVABLE]
+        with store_errors():
+            self._emails.update_many(
+                {"_id": {"$in": email_ids}, "gen": gen, "state": {"$in": parked}},
+                {
+                    "$set": {
+                        "state": State.QUEUED.value,
+                        "gen": gen + 1,
+                        "attempts": 0,
+                        "waits": 0,
+                        "due_at": now,
+                        "waiting_since": now,
+                        "updated_at": now,
+                        "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
+                    },
+                    "$inc": {"requeues": 1},
+                    "$unset": {"reason": ""},
+                    "$push": history_entry(State.QUEUED, at=now, detail="requeued"),
+                },
+            )
+            found = self._emails.find(
+                {"_id": {"$in": email_ids}, "gen": gen + 1, "owed.gen": gen + 1}, OWED_FIELDS
+            )
+            return [owed_of(document) for document in found]
+
+
+def _duplicates(error: BulkWriteError, documents: Sequence[Document]) -> set[str]:
+    failures = error.details["writeErrors"]
+    if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
+        raise error
+    return {documents[failure["index"]]["_id"] for failure in failures}

@@ -1,0 +1,77 @@
+"""The collection ``provider_events``: what providers reported, raw and for good.
+
+``pending`` is what an event owes: it is struck when the event has been applied, not when its message was
+confirmed, so an event whose message was lost is applied all the same.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from delivery.domain.provider_events import PendingEvent, ProviderEvent
+from delivery.domain.reports import Report
+from delivery.store.client import Document, store_errors
+
+_DUPLICATE_KEY = 11000
+
+
+class ProviderEvents:
+    """Every method raises StoreUnavailable when the store is away."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._events = db.provider_events
+
+    def insert(self, events: Sequence[ProviderEvent], *, now: datetime) -> None:
+        """Keep new events; an event that is there already stays as it is."""
+        documents = [
+            {
+                "_id": event.event_id,
+                "provider": event.provider,
+                "email_id": event.email_id,
+                "report": event.report.value,
+                "raw": event.raw,
+                "received_at": now,
+                "pending": True,
+            }
+            for event in {event.event_id: event for event in events}.values()
+        ]
+        try:
+            with store_errors():
+                self._events.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(failure["code"] != _DUPLICATE_KEY for failure in error.details["writeErrors"]):
+                raise
+
+    def pending(self, event_ids: Iterable[str]) -> list[PendingEvent]:
+        """Those of these events that have not been applied, the oldest first."""
+        with store_errors():
+            found = [
+                _pending_of(d) for d in self._events.find({"_id": {"$in": list(event_ids)}, "pending": True})
+            ]
+        return sorted(found, key=lambda event: event.received_at)
+
+    def overdue(self, *, older_than: datetime, limit: int) -> list[PendingEvent]:
+        """Events that were received before ``older_than`` and not applied since, the oldest first."""
+        query = {"pending": True, "received_at": {"$lte": older_than}}
+        with store_errors():
+            return [_pending_of(d) for d in self._events.find(query, hint="pending").limit(limit)]
+
+    def record_effects(self, effects: Mapping[str, Sequence[str]], *, now: datetime) -> None:
+        """Strike events as applied. effects: what they did -> their ids."""
+        with store_errors():
+            for effect, event_ids in effects.items():
+                self._events.update_many(
+                    {"_id": {"$in": list(event_ids)}, "pending": True},
+                    {"$set": {"applied_at": now, "effect": effect}, "$unset": {"pending": ""}},
+                )
+
+
+def _pending_of(document: Document) -> PendingEvent:
+    return PendingEvent(
+        event_id=document["_id"],
+        email_id=document["email_id"],
+        report=Report(document["report"]),
+        received_at=document["received_at"],
+    )

@@ -1,0 +1,41 @@
+"""Writing what providers reported into the emails."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from pymongo.database import Database
+
+from delivery.domain.emails import Standing
+from delivery.domain.states import State
+from delivery.store.client import Document, store_errors
+from delivery.store.email_documents import history_entry
+
+
+class ReportedEmails:
+    """Every method raises StoreUnavailable when the store is away."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._emails = db.emails
+
+    def apply(self, changes: Sequence[tuple[Standing, State]], *, now: datetime) -> bool:
+        """Move emails to the reported states; False when one of them was no longer where it stood.
+
+        Conditional on the state and the calls that the decision was made for. A reported state owes nothing.
+        """
+        alike: dict[tuple[State, int, State], list[str]] = defaultdict(list)
+        for standing, state in changes:
+            alike[standing.state, standing.calls, state].append(standing.email_id)
+        complete = True
+        with store_errors():
+            for (seen, calls, state), email_ids in alike.items():
+                result = self._emails.update_many(
+                    {"_id": {"$in": email_ids}, "state": seen.value, "calls": calls},
+                    {
+                        "$set": {"state": state.value, "updated_at": now},
+                        "$unset": {"owed": ""},
+                        "$push": history_entry(state, at=now, detail="reported by the provider"),
+                    },
+                )
+                complete = complete and result.matched_count == len(email_ids)
+        return complete

@@ -1,0 +1,40 @@
+"""Accept emails: durably stored first, published after; publishing holds up no answer."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from delivery.domain.emails import NewEmail
+from delivery.domain.owed import OwedEmail, OwedTo
+
+
+class NewEmails(Protocol):
+    def insert(self, new: Sequence[NewEmail]) -> set[str]: ...
+
+
+HandOver = Callable[[Sequence[OwedEmail]], None]
+"""Gives debts to this process's publisher without waiting; what it can't take, the relay publishes."""
+
+
+def accept_emails(new: Sequence[NewEmail], *, emails: NewEmails, hand_over: HandOver) -> set[str]:
+    """Store a batch and hand its messages over; returns the ids that were there before.
+
+    Raises StoreUnavailable: nothing was accepted, or (StoreOutcomeUnknown) it may have been; then the
+    document owes its message all the same, and the relay publishes it.
+    """
+    known = emails.insert(new)
+    hand_over([_owed_by(email) for email in new if email.email_id not in known])
+    return known
+
+
+def _owed_by(email: NewEmail) -> OwedEmail:
+    return OwedEmail(
+        email_id=email.email_id,
+        gen=1,
+        to=OwedTo.LANE,
+        lane=email.request.lane,
+        priority=email.request.priority,
+        due_at=email.accepted_at,
+        attempts=0,
+        waits=0,
+        accepted_at=email.accepted_at,
+    )

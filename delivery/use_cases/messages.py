@@ -1,0 +1,115 @@
+"""The messages between our own parts, as they are published: ``{"id", "gen"}`` and nothing private."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from delivery.domain.delays import DelayStep
+from delivery.domain.owed import OwedEmail, OwedEvent, OwedTo, route
+from topology import names
+
+HeaderValue = str | int | datetime
+
+
+class Verdict(StrEnum):
+    """What became of a publish. An unknown one belongs to the relay, never to an inline retry."""
+
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message to publish. ``mandatory``: what has no queue is refused rather than dropped."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    priority: int = 0
+    headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+    content_type: str = "application/json"
+    correlation_id: str | None = None
+    mandatory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EmailMessage:
+    """What a message between our own parts says: an email, and the generation it was meant for."""
+
+    email_id: str
+    gen: int
+
+
+def encode_email(email_id: str, gen: int) -> bytes:
+    return b'{"id":"%b","gen":%d}' % (email_id.encode(), gen)
+
+
+_EMAIL_MESSAGE = re.compile(rb'\{"id":"([0-9a-f-]{36})","gen":([0-9]{1,9})\}')
+
+
+def decode_email(body: bytes) -> EmailMessage:
+    """Parse ``{"id", "gen"}``. Raises ValueError for anything else."""
+    match = _EMAIL_MESSAGE.fullmatch(body)  # what we write ourselves; the rest is for what people write
+    if match is not None:
+        return EmailMessage(match[1].decode(), int(match[2]))
+    try:
+        parsed = json.loads(body)
+        email_id, gen = parsed["id"], parsed["gen"]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("not an email message") from error
+    if not isinstance(email_id, str) or not isinstance(gen, int) or isinstance(gen, bool):
+        raise ValueError("not an email message")
+    return EmailMessage(email_id, gen)
+
+
+def encode_event(event_id: str) -> bytes:
+    return json.dumps({"id": event_id}).encode()
+
+
+def decode_event(body: bytes) -> str:
+    """Parse ``{"id"}`` of a provider event. Raises ValueError for anything else."""
+    try:
+        event_id = json.loads(body)["id"]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("not an event message") from error
+    if not isinstance(event_id, str):
+        raise ValueError("not an event message")
+    return event_id
+
+
+def email_message(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Outgoing:
+    """The message that an email owes, addressed for this moment."""
+    to = route(owed, now=now, steps=steps)
+    return Outgoing(
+        exchange=names.delay_exchange(to.delay.name) if to.delay else names.EMAIL_EXCHANGE,
+        routing_key=to.routing_key,
+        body=encode_email(owed.email_id, owed.gen),
+        priority=to.priority,
+        headers=_letter_headers(owed) if owed.to in (OwedTo.DEAD, OwedTo.HELD) else {},
+    )
+
+
+def event_message(owed: OwedEvent) -> Outgoing:
+    return Outgoing(
+        exchange=names.EMAIL_EXCHANGE,
+        routing_key=names.PROVIDER_EVENT_KEY,
+        body=encode_event(owed.event_id),
+    )
+
+
+def _letter_headers(owed: OwedEmail) -> dict[str, HeaderValue]:
+    """What an operator sees of a parked email; no header begins with ``x-``, those are the broker's."""
+    headers: dict[str, HeaderValue] = {
+        "reason": owed.reason or "",
+        "attempts": owed.attempts,
+        "last_error": owed.last_error or "",
+        "lane": owed.lane.value,
+        "accepted_at": owed.accepted_at.isoformat(),
+    }
+    if owed.died_at is not None:
+        headers["died_at"] = owed.died_at.isoformat()
+    return headers

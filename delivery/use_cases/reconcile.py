@@ -1,0 +1,49 @@
+"""The reconciler's work: settle what got stuck because a process died or a message was lost."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from delivery.domain.provider_events import PendingEvent
+
+BATCH = 500
+CLOCK_MARGIN = timedelta(seconds=2)
+"""How far two machines' clocks may be apart before a lease counts as run out too early."""
+
+EVENT_GRACE = timedelta(seconds=10)
+"""How long a provider event may wait for its message before it is applied without."""
+
+
+class RunOutLeases(Protocol):
+    def run_out(self, *, before: datetime, now: datetime) -> int: ...
+
+
+class OverdueEvents(Protocol):
+    def overdue(self, *, older_than: datetime, limit: int) -> list[PendingEvent]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """How many leases had run out, and how many events were applied without their message."""
+
+    run_out: int
+    applied: int
+
+
+def reconcile(
+    *,
+    claims: RunOutLeases,
+    events: OverdueEvents,
+    apply: Callable[[Sequence[PendingEvent]], object],
+    now: datetime,
+) -> Reconciled:
+    """One turn. Raises StoreUnavailable; safe to run in several processes at once."""
+    run_out = claims.run_out(before=now - CLOCK_MARGIN, now=now)
+    applied = 0
+    while overdue := events.overdue(older_than=now - EVENT_GRACE, limit=BATCH):
+        apply(overdue)
+        applied += len(overdue)
+        if len(overdue) < BATCH:
+            break
+    return Reconciled(run_out=run_out, applied=applied)

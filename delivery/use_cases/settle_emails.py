@@ -1,0 +1,39 @@
+"""Write what the provider's answers mean, before any message is acknowledged."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from delivery.domain.emails import ClaimedEmail
+from delivery.domain.lanes import Lane, LanePolicy
+from delivery.domain.outcomes import Answer
+from delivery.domain.owed import OwedEmail
+from delivery.domain.settlement import Settlement, settle
+
+
+class SettlingClaims(Protocol):
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]: ...
+
+    def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]: ...
+
+
+def settle_emails(
+    answered: Sequence[tuple[ClaimedEmail, Answer | None]],
+    *,
+    claims: SettlingClaims,
+    policies: Mapping[Lane, LanePolicy],
+    now: datetime,
+) -> list[OwedEmail]:
+    """Settle a batch and give back what was not called (no answer); returns what is owed now.
+
+    One ``now`` for the batch, so that equal outcomes are one write. Raises StoreUnavailable; repeating the
+    call is safe, it is fenced by the claims' tokens.
+    """
+    settled = [
+        (email, settle(email, answer, policy=policies[email.lane], now=now))
+        for email, answer in answered
+        if answer is not None
+    ]
+    unsent = [email for email, answer in answered if answer is None]
+    owed = claims.settle(settled) if settled else []
+    return owed + (claims.give_back(unsent, now=now) if unsent else [])
