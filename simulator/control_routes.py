@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from re import fullmatch
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from simulator.provider import Provider
 
 PAGE = 1_000
 LONGEST_PAGE = 10_000
+INDEX = r"[0-9]{1,9}"
 
 
 class ControlRoutes:
@@ -67,7 +69,7 @@ class ControlRoutes:
 def _page(request: web.Request, page: Callable[..., dict[str, object]]) -> web.Response:
     """`?since=<index>&limit=<count>`: 1,000 from the start by default, at most 10,000."""
     since, limit = request.query.get("since", "0"), request.query.get("limit", str(PAGE))
-    if not (since.isdecimal() and limit.isdecimal()):
+    if not (fullmatch(INDEX, since) and fullmatch(INDEX, limit)):
         return _refusal("since and limit must be whole numbers, 0 or more")
     return web.json_response(page(since=int(since), limit=min(int(limit), LONGEST_PAGE)))
 

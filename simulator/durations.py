@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf, isfinite, log
+from math import log
 from random import Random
+
+LONGEST = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def parse_duration(value: object) -> Duration:
 
     Raises ValueError with a sentence that says what is wrong.
     """
-    if _is_number(value):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return fixed(_seconds("seconds", value))
     if not isinstance(value, Mapping):
         raise ValueError("must be seconds or a distribution")
@@ -66,12 +68,7 @@ def show_duration(duration: Duration) -> float | dict[str, float | str]:
     return {"distribution": duration.distribution, **dict(zip(names, duration.parameters, strict=True))}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _seconds(name: str, value: object) -> float:
-    number = float(value) if isinstance(value, int | float) and _is_number(value) else inf
-    if not isfinite(number) or number < 0:
-        raise ValueError(f"{name} must be a number, 0 or more")
-    return number
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LONGEST:
+        raise ValueError(f"{name} must be a number from 0 to {LONGEST}")
+    return float(value)

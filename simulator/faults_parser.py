@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 from marshmallow.validate import Range
 
-from simulator.durations import parse_duration
+from simulator.durations import LONGEST, parse_duration
 from simulator.faults import Down, DownMode, Faults, odds
 from simulator.tag_parser import TagError, parse_tag
 
@@ -80,7 +80,7 @@ def _tag_with_a_rate(text: str) -> str:
 
 
 def _seconds() -> fields.Float:
-    return fields.Float(validate=Range(min=0))
+    return fields.Float(validate=Range(min=0, max=LONGEST))
 
 
 def _rate() -> fields.Float:
@@ -89,7 +89,7 @@ def _rate() -> fields.Float:
 
 class _DownSchema(Schema):
     mode = fields.Enum(DownMode, by_value=True, load_default=DownMode.REFUSE)
-    seconds = fields.Float(validate=Range(min=0), allow_none=True, load_default=None)
+    seconds = fields.Float(validate=Range(min=0, max=LONGEST), allow_none=True, load_default=None)
 
     @post_load
     def _down(self, values: dict[str, Any], **_: Any) -> Down:

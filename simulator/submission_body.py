@@ -32,7 +32,7 @@ def parse_body(raw: bytes, *, extended: bool) -> SubmissionBody:
     """
     try:
         body = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BodyError(("body is not JSON",)) from error
     if not isinstance(body, dict):
         raise BodyError(("body is not a JSON object",))
@@ -49,5 +49,9 @@ def _mistakes(body: dict[str, object], *, optional: tuple[str, ...]) -> tuple[st
     not_text = [f"{name} is not text" for name, value in body.items() if not isinstance(value, str)]
     empty = [f"{name} is empty" for name in REQUIRED if body.get(name) == ""]
     recipient = body.get("recipient")
-    bad = ["recipient is not an address"] if isinstance(recipient, str) and recipient.count("@") != 1 else []
+    bad = (
+        ["recipient is not an address"]
+        if isinstance(recipient, str) and recipient and "@" not in recipient
+        else []
+    )
     return (*missing, *unknown, *not_text, *empty, *bad)

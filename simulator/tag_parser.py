@@ -1,12 +1,14 @@
 """Fault tags as they are written: `fault+<tag>[.<argument>][+<tag>…]@example.com`."""
 
 from dataclasses import dataclass
+from re import fullmatch
 
 from simulator.plans import Plan
 from simulator.tags import TAGS, Argument, Axis
 
 PREFIX = "fault+"
 MOST = 100
+SECONDS = r"[0-9]{1,6}(\.[0-9]{1,6})?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,11 @@ def parse_tag(text: str) -> Tag:
 
 
 def _argument(name: str, argument: Argument, written: str) -> float:
-    number = float(written) if written.replace(".", "", 1).isdecimal() and written.isascii() else None
-    whole = number is not None and number == int(number)
-    if argument is Argument.SECONDS and number is not None:
-        return number
-    if argument is Argument.NUMBER and written.isdecimal():
+    whole = written.isascii() and written.isdecimal()
+    if argument is Argument.SECONDS and fullmatch(SECONDS, written):
+        return float(written)
+    if argument is Argument.NUMBER and whole:
         return 0.0
-    if argument in (Argument.FIRST, Argument.COUNT) and number is not None and whole and 1 <= number <= MOST:
-        return number
+    if argument in (Argument.FIRST, Argument.COUNT) and whole and 1 <= float(written) <= MOST:
+        return float(written)
     raise TagError((f"{name}.{written}: the argument is {argument}",))
