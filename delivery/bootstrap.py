@@ -36,7 +36,7 @@ from topology.model import Topology
 API_STORE_TIMEOUT = timedelta(seconds=1.5)
 """A caller of the API hears within 2 s that the store is away."""
 
-CONSUMERS_STORE_TIMEOUT = timedelta(seconds=10)
+CONSUMERS_STORE_TIMEOUT = timedelta(seconds=5)
 
 
 def utc_now() -> datetime:

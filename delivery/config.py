@@ -71,6 +71,8 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
+    """consumers_grace: how long a stopping consumer lets the calls that are out come to their end."""
+
     amqp_url: str
     mongodb_uri: str
     recipient_hash_key: bytes
@@ -82,6 +84,7 @@ class Config:
     claims: ClaimConfig
     loops: LoopConfig
     consumers_health_port: int | None
+    consumers_grace: timedelta
 
 
 _DEFAULT_LANES: dict[Lane, tuple[list[str], str, int]] = {
@@ -126,6 +129,7 @@ def load_config(environ: Mapping[str, str]) -> Config:
         claims=_read_claims(file.section("claims")),
         loops=_read_loops(file.section("loops")),
         consumers_health_port=env.optional_integer("CONSUMERS_HEALTH_PORT"),
+        consumers_grace=timedelta(seconds=env.integer("CONSUMERS_GRACE_SECONDS", 16, least=1, most=600)),
     )
     _check_together(config, faults)
     file.refuse_unread()

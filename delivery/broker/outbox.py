@@ -16,9 +16,10 @@ MAX_WAITING = 50_000
 
 
 class Outbox:
-    """Belongs to one event loop."""
+    """Belongs to the event loop it is made on."""
 
     def __init__(self, publish: Callable[[Sequence[Owed]], Awaitable[int]]) -> None:
+        self._loop = asyncio.get_running_loop()
         self._publish = publish
         self._waiting: deque[Owed] = deque()
         self._wake = asyncio.Event()
@@ -26,12 +27,16 @@ class Outbox:
         self._idle.set()
 
     def hand_over(self, owed: Sequence[Owed]) -> None:
-        """Take debts to publish soon. Never blocks, never fails. Call it on the outbox's own loop."""
+        """Take debts to publish soon. Never blocks, never fails. Call it on the outbox's loop."""
         room = MAX_WAITING - len(self._waiting)
         if owed and room > 0:
             self._waiting.extend(owed[:room])
             self._idle.clear()
             self._wake.set()
+
+    def hand_over_from_thread(self, owed: Sequence[Owed]) -> None:
+        """The same from any other thread; returns at once."""
+        self._loop.call_soon_threadsafe(self.hand_over, owed)
 
     async def run(self) -> None:
         """Publish what is handed over, until cancelled."""

@@ -30,7 +30,6 @@ class PublishingThread:
         self._make_publish = make_publish
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: Outbox | None = None
         self._publisher: Publisher | None = None
 
@@ -53,12 +52,10 @@ class PublishingThread:
     def hand_over(self, owed: Sequence[Owed]) -> None:
         """Take debts from any thread; returns at once."""
         self.start()
-        assert self._loop is not None
         assert self._outbox is not None
-        self._loop.call_soon_threadsafe(self._outbox.hand_over, owed)
+        self._outbox.hand_over_from_thread(owed)
 
     async def _run(self, ready: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
         self._publisher = self._make_publisher()
         self._outbox = Outbox(self._make_publish(self._publisher))
         ready.set()

@@ -35,9 +35,10 @@ class Claims:
         """Claim what waits in this generation, is due and has not expired; returns what was won.
 
         Two round trips for the whole batch. The claim also strikes the debt: its message has arrived.
+        Repeating a call whose outcome is unknown, with the same token, returns what that one won, too.
         """
         with store_errors():
-            won = self._emails.update_many(
+            self._emails.update_many(
                 {
                     "_id": {"$in": list(email_ids)},
                     "gen": gen,
@@ -55,9 +56,13 @@ class Claims:
                     "$unset": {"owed": ""},
                 },
             )
-            if won.modified_count == 0:
-                return []
-            found = self._emails.find({"_id": {"$in": list(email_ids)}, "claim.token": token})
+            found = self._emails.find(
+                {
+                    "_id": {"$in": list(email_ids)},
+                    "claim.token": token,
+                    "state": State.SUBMITTING.value,
+                }
+            )
             return [claimed_of(document) for document in found]
 
     def expire(self, email_ids: Sequence[str], *, now: datetime) -> None:

@@ -52,8 +52,7 @@ def claim_emails(
 ) -> ClaimResult:
     """Claim a batch: two round trips per generation, a third only for messages that won nothing.
 
-    Raises StoreUnavailable. Repeating the call under a new token is safe: what an interrupted call won is
-    found by its lease.
+    Raises StoreUnavailable; repeat the call with the same token then, and what it won already is found.
     """
     result = ClaimResult()
     by_gen: dict[int, list[str]] = defaultdict(list)

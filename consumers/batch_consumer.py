@@ -1,0 +1,100 @@
+"""A consumer that handles whatever waits in one go. One per queue; the queue's file says what the work is."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+
+from consumers.settlement import PAUSE, Fate, acknowledge, fate_of, give_back, refuse
+from consumers.subscription import Subscription
+from delivery.use_cases.publish_owed import MessagePublisher
+from topology.model import Topology
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that can't be taken, and why."""
+
+    message: AbstractIncomingMessage
+    reason: str
+
+
+Work = Callable[[Sequence[AbstractIncomingMessage]], Awaitable[Sequence[Refusal]]]
+"""Does the work of a batch and returns what it refuses; the rest is acknowledged.
+
+A batch that raises is taken apart, so that one message spoils no other; what a single message raises is
+looked up in the settlement table."""
+
+
+class BatchConsumer:
+    def __init__(
+        self,
+        queue: str,
+        *,
+        prefetch: int,
+        work: Work,
+        publisher: MessagePublisher,
+        topology: Topology,
+    ) -> None:
+        self.queue = queue
+        self._work = work
+        self._publisher = publisher
+        self._waiting: list[AbstractIncomingMessage] = []
+        self._wake = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._is_stopping = False
+        self._subscription = Subscription(queue, prefetch=prefetch, arrived=self._arrived, topology=topology)
+
+    async def start(self, connection: AbstractRobustConnection) -> None:
+        await self._subscription.start(connection)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._is_idle.clear()
+            while self._waiting and not self._is_stopping:
+                batch, self._waiting = self._waiting, []
+                await self._handle(batch)
+            self._is_idle.set()
+
+    async def stop(self) -> None:
+        """Take no more, finish the batch at hand, give the rest back."""
+        await self._subscription.stop()
+        self._is_stopping = True
+        await self._is_idle.wait()
+        waiting, self._waiting = self._waiting, []
+        await give_back(waiting)
+
+    def _arrived(self, message: AbstractIncomingMessage) -> None:
+        self._waiting.append(message)
+        self._wake.set()
+
+    async def _handle(self, batch: list[AbstractIncomingMessage]) -> None:
+        try:
+            refusals = await self._work(batch)
+        except Exception as error:
+            if len(batch) > 1:
+                for message in batch:
+                    await self._handle([message])
+                return
+            await self._fail(batch[0], error)
+            return
+        for refusal in refusals:
+            await refuse(refusal.message, reason=refusal.reason, publisher=self._publisher)
+        refused = {id(refusal.message) for refusal in refusals}
+        await acknowledge(message for message in batch if id(message) not in refused)
+
+    async def _fail(self, message: AbstractIncomingMessage, error: Exception) -> None:
+        if fate_of(error) is Fate.REFUSE:
+            await refuse(message, reason=str(error), publisher=self._publisher)
+            return
+        log.error("message given back queue=%s error=%s", self.queue, type(error).__name__)
+        await asyncio.sleep(PAUSE)
+        await give_back([message])

@@ -1,0 +1,107 @@
+"""``email.ingest`` and ``email.ingest.critical``: what other services publish is accepted or refused."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from consumers.batch_consumer import BatchConsumer, Refusal
+from consumers.ingest_message import read_ingest, reply_to
+from consumers.settlement import until_store_answers
+from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.outbox import Outbox
+from delivery.domain.emails import DEFAULT_TENANT, NewEmail
+from delivery.domain.errors import InvalidRequest
+from delivery.use_cases.accept_emails import accept_emails
+from delivery.use_cases.messages import Outgoing
+
+PREFETCH = 200
+REUSED = "message_id was used before with other content"
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    message: AbstractIncomingMessage
+    email: NewEmail
+
+
+def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
+    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+        readable, refusals = _read(batch, parts)
+        reused = await until_store_answers(lambda: _accept(readable, parts, outbox))
+        refusals += [
+            Refusal(item.message, "message_id was used before with other content") for item in reused
+        ]
+        await _reply(readable, refusals, parts)
+        return refusals
+
+    return BatchConsumer(
+        queue, prefetch=PREFETCH, work=work, publisher=parts.publisher, topology=parts.topology
+    )
+
+
+def _read(
+    batch: Sequence[AbstractIncomingMessage], parts: ConsumerParts
+) -> tuple[list[_Readable], list[Refusal]]:
+    now = utc_now()
+    readable, refusals = [], []
+    for message in batch:
+        try:
+            email = read_ingest(
+                message,
+                tenant_id=DEFAULT_TENANT,
+                contract=parts.contract,
+                max_body_bytes=parts.config.api.max_body_bytes,
+                now=now,
+            )
+        except InvalidRequest as error:
+            refusals.append(Refusal(message, error.reason))
+        else:
+            readable.append(_Readable(message, email))
+    return readable, refusals
+
+
+def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox) -> list[_Readable]:
+    """Accept; returns those whose message_id was used before with other content."""
+    firsts: dict[str, NewEmail] = {}
+    for item in readable:
+        firsts.setdefault(item.email.email_id, item.email)
+    if not firsts:
+        return []
+    known = accept_emails(
+        list(firsts.values()), emails=parts.store.emails, hand_over=outbox.hand_over_from_thread
+    )
+    repeated = [
+        item
+        for item in readable
+        if item.email.email_id in known or item.email is not firsts[item.email.email_id]
+    ]
+    if not repeated:
+        return []
+    hashes = parts.store.emails.content_hashes(DEFAULT_TENANT, {item.email.email_id for item in repeated})
+    return [item for item in repeated if hashes.get(item.email.email_id) != item.email.content_hash]
+
+
+async def _reply(readable: Sequence[_Readable], refusals: Sequence[Refusal], parts: ConsumerParts) -> None:
+    """Answer those who asked; a reply that fails changes nothing."""
+    denied = {id(refusal.message) for refusal in refusals}
+    replies = [
+        _answer(item.message, status="accepted", request_id=item.email.email_id)
+        for item in readable
+        if id(item.message) not in denied
+    ]
+    replies += [_answer(refusal.message, status="denied", reason=refusal.reason) for refusal in refusals]
+    await parts.publisher.publish([reply for reply in replies if reply is not None])
+
+
+def _answer(message: AbstractIncomingMessage, **body: str) -> Outgoing | None:
+    to = reply_to(message)
+    if to is None:
+        return None
+    return Outgoing(
+        exchange="",
+        routing_key=to.queue,
+        body=json.dumps(body).encode(),
+        correlation_id=to.correlation_id,
+    )

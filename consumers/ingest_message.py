@@ -1,0 +1,99 @@
+"""What another service published to ``email.ingest``, read and checked."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from delivery.contract.send import SendContract
+from delivery.domain.emails import NewEmail
+from delivery.domain.errors import InvalidRequest
+from delivery.domain.lanes import Lane
+from topology import names
+
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to."
+"""What the broker makes of ``amq.rabbitmq.reply-to``. https://www.rabbitmq.com/docs/direct-reply-to"""
+
+MAX_MESSAGE_ID = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyTo:
+    """Where the accepted or denied answer goes."""
+
+    queue: str
+    correlation_id: str | None
+
+
+def reply_to(message: AbstractIncomingMessage) -> ReplyTo | None:
+    """Where to reply; None when nobody asked, or asked for a queue that may not be theirs."""
+    queue = message.reply_to
+    if not queue or not _may_reply_to(queue, user=message.user_id):
+        return None
+    return ReplyTo(queue=queue, correlation_id=message.correlation_id)
+
+
+def read_ingest(
+    message: AbstractIncomingMessage,
+    *,
+    tenant_id: str,
+    contract: SendContract,
+    max_body_bytes: int,
+    now: datetime,
+) -> NewEmail:
+    """Read one message. Raises InvalidRequest with the reason for which it is refused."""
+    if not message.user_id:  # RabbitMQ has checked that it is the publisher's own
+        raise InvalidRequest("missing user_id property")
+    _check_properties(message)
+    if len(message.body) > max_body_bytes:
+        raise InvalidRequest(f"body is larger than {max_body_bytes} bytes")
+    return NewEmail(
+        email_id=_email_id(tenant_id, message.user_id, message.message_id or ""),
+        tenant_id=tenant_id,
+        request=contract.parse(message.body, now=now, lane=_lane(message.routing_key)),
+        accepted_at=now,
+        content_hash=hashlib.sha256(message.body).hexdigest(),
+    )
+
+
+def _check_properties(message: AbstractIncomingMessage) -> None:
+    message_id = message.message_id
+    if not message_id:
+        raise InvalidRequest("missing message_id property")
+    if len(message_id) > MAX_MESSAGE_ID or not message_id.isprintable():
+        raise InvalidRequest(f"message_id must be at most {MAX_MESSAGE_ID} printable characters")
+    if message.content_type not in (None, "", "application/json"):
+        raise InvalidRequest("content_type must be application/json")
+    for header in ("CC", "BCC"):
+        if header in message.headers:
+            raise InvalidRequest(f"{header} header is not allowed: to the broker it is a routing key")
+    if message.reply_to and not _may_reply_to(message.reply_to, user=message.user_id):
+        raise InvalidRequest("reply_to must be amq.rabbitmq.reply-to or begin with reply.<user>.")
+
+
+def _may_reply_to(queue: str, *, user: str | None) -> bool:
+    return queue.startswith(DIRECT_REPLY_TO) or (
+        user is not None and queue.startswith(names.reply_queue_prefix(user))
+    )
+
+
+def _lane(routing_key: str | None) -> Lane:
+    word = (routing_key or "").partition(".")[0]
+    try:
+        return Lane(word)
+    except ValueError:
+        raise InvalidRequest(f"the routing key must begin with {', '.join(Lane)}") from None
+
+
+def _email_id(tenant_id: str, user: str, message_id: str) -> str:
+    """Always the same for the same message, so that a resend finds the email it made before.
+
+    A UUID of version 8 (RFC 9562, section 5.8) from a SHA-256.
+    """
+    digest = hashlib.sha256("\0".join((tenant_id, user, message_id)).encode()).digest()
+    bits = int.from_bytes(digest[:16], "big")
+    bits = bits & ~(0xF << 76) | (8 << 76)
+    bits = bits & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=bits))

@@ -1,0 +1,230 @@
+"""``email.critical``, ``email.transactional``, ``email.standard``, ``email.bulk``: claim, submit, settle.
+
+Nothing is claimed before there is a slot for it. Each submission is a task of its own, which outlives the
+connection its message came on. Outcomes are written together, and only then are messages acknowledged.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+
+from consumers.lane_buffers import LaneBuffers
+from consumers.leases import Leases
+from consumers.settlement import acknowledge, give_back, refuse, until_store_answers
+from consumers.strays import StrayMessage, Strays
+from consumers.subscription import Subscription
+from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.outbox import Outbox
+from delivery.domain.emails import ClaimedEmail
+from delivery.domain.lanes import Lane
+from delivery.domain.outcomes import Answer, Outcome
+from delivery.domain.slots import Slots
+from delivery.use_cases.claim_emails import ClaimResult, claim_emails
+from delivery.use_cases.messages import EmailMessage, decode_email
+from delivery.use_cases.settle_emails import settle_emails
+from delivery.use_cases.submit_email import submit_email
+from topology.names import lane_queue
+
+log = logging.getLogger(__name__)
+
+SETTLING_GRACE = 2.0
+"""Seconds that a stop waits for the store to take the last outcomes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    lane: Lane
+    message: AbstractIncomingMessage
+    email: EmailMessage
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    message: AbstractIncomingMessage
+    email: ClaimedEmail
+    answer: Answer | None
+
+
+class LanesConsumer:
+    def __init__(self, parts: ConsumerParts, outbox: Outbox, leases: Leases) -> None:
+        config = parts.config
+        self._parts = parts
+        self._outbox = outbox
+        self._leases = leases
+        self._slots = Slots(
+            total=config.provider.max_in_flight,
+            reserved=config.reserved_slots,
+            weights={lane: policy.weight for lane, policy in config.lanes.items()},
+        )
+        self._buffers = LaneBuffers(self._slots)
+        self._strays = Strays(parts, outbox)
+        self._call_needs = config.provider.total_timeout + config.claims.margin
+        self._arrived = asyncio.Event()
+        self._answered: list[_Answered] = []
+        self._has_answers = asyncio.Event()
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
+        self._claiming = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self._subscriptions = [self._subscribe(lane) for lane in Lane]
+
+    async def start(self, connection: AbstractRobustConnection) -> None:
+        for subscription in self._subscriptions:
+            await subscription.start(connection)
+
+    async def claim_forever(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while not self._is_stopping and (taken := self._buffers.take()):
+                async with self._claiming:
+                    await self._claim(taken)
+
+    async def settle_forever(self) -> None:
+        while True:
+            await self._has_answers.wait()
+            self._has_answers.clear()
+            while self._answered:
+                batch, self._answered = self._answered, []
+                await self._settle(batch)
+            self._is_settled.set()
+
+    async def stop(self, within: timedelta) -> None:
+        """Take no more, give back what was not begun, let the calls that are out come to their end.
+
+        A call that is still out at the end of ``within`` is abandoned; its outcome is then unknown.
+        """
+        self._is_stopping = True
+        for subscription in self._subscriptions:
+            await subscription.stop()
+        await give_back(self._buffers.clear())
+        deadline = asyncio.get_running_loop().time() + within.total_seconds()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline), self._claiming:
+                pass  # what is just being claimed is begun, and then given back
+        await self._finish_calls(deadline - asyncio.get_running_loop().time())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLING_GRACE):
+                await self._is_settled.wait()
+
+    async def _finish_calls(self, seconds: float) -> None:
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=max(0.0, seconds))
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("calls abandoned count=%d", len(late))
+            await asyncio.wait(late, timeout=1)
+
+    def _subscribe(self, lane: Lane) -> Subscription:
+        def arrived(message: AbstractIncomingMessage) -> None:
+            self._buffers.add(lane, message)
+            self._arrived.set()
+
+        return Subscription(
+            lane_queue(lane),
+            prefetch=self._slots.largest_share(lane),
+            arrived=arrived,
+            topology=self._parts.topology,
+        )
+
+    async def _claim(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> None:
+        readable = await self._read(taken)
+        if not readable:
+            return
+        token = str(uuid4())
+        _, ends = self._leases.end_of_new()
+
+        def claim() -> ClaimResult:
+            until, _ = self._leases.end_of_new()
+            return claim_emails(
+                [item.email for item in readable],
+                claims=self._parts.store.claims,
+                emails=self._parts.store.emails,
+                token=token,
+                until=until,
+                now=utc_now(),
+            )
+
+        result = await until_store_answers(claim)
+        self._leases.hold(token, list(result.won), ends=ends)
+        self._begin(readable, result)
+
+    async def _read(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> list[_Readable]:
+        readable = []
+        for lane, message in taken:
+            try:
+                readable.append(_Readable(lane, message, decode_email(message.body)))
+            except ValueError as error:  # a person moved something into a lane that is no email
+                self._slots.release(lane)
+                await refuse(message, reason=str(error), publisher=self._parts.publisher)
+        return readable
+
+    def _begin(self, readable: list[_Readable], result: ClaimResult) -> None:
+        """Start a submission for what was won; each stray message is settled besides."""
+        won = dict(result.won)
+        fates = {(email.email_id, email.gen): (stray, standing) for email, stray, standing in result.strays}
+        strays: list[StrayMessage] = []
+        for item in readable:
+            email = won.get(item.email.email_id)
+            if email is not None and email.gen == item.email.gen:
+                del won[item.email.email_id]
+                self._spawn(self._submit(item, email))
+            else:
+                self._slots.release(item.lane)
+                stray, standing = fates[item.email.email_id, item.email.gen]
+                strays.append((item.lane, item.message, item.email, stray, standing))
+        if strays:
+            self._arrived.set()
+            self._spawn(self._strays.settle(strays))
+
+    async def _submit(self, item: _Readable, email: ClaimedEmail) -> None:
+        answer: Answer | None = None
+        try:
+            if not self._is_stopping:
+                answer = await submit_email(
+                    email,
+                    provider=self._parts.provider,
+                    lease_remaining=self._leases.remaining,
+                    call_needs=self._call_needs,
+                )
+        except asyncio.CancelledError:  # the grace time of a shutdown is over
+            answer = Answer(Outcome.UNKNOWN, "abandoned at shutdown")
+        except Exception as error:
+            log.error("submission failed error=%s", type(error).__name__)
+            answer = Answer(Outcome.UNKNOWN, f"our own fault: {type(error).__name__}")
+        finally:
+            self._slots.release(item.lane)
+            self._arrived.set()
+        if answer is not None and answer.outcome is Outcome.MISCONFIGURED:
+            log.error("ALARM provider refuses our credential or address detail=%s", answer.detail)
+        self._answered.append(_Answered(item.message, email, answer))
+        self._is_settled.clear()
+        self._has_answers.set()
+
+    async def _settle(self, batch: list[_Answered]) -> None:
+        owed = await until_store_answers(
+            lambda: settle_emails(
+                [(item.email, item.answer) for item in batch],
+                claims=self._parts.store.claims,
+                policies=self._parts.config.lanes,
+                now=utc_now(),
+            )
+        )
+        for item in batch:
+            self._leases.let_go(item.email.token, item.email.email_id)
+        self._outbox.hand_over(owed)
+        await acknowledge(item.message for item in batch)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,33 @@
+"""``email.requeue``: dead and held letters that a person moved here are sent again."""
+
+from collections.abc import Sequence
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from consumers.batch_consumer import BatchConsumer, Refusal
+from consumers.settlement import until_store_answers
+from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.outbox import Outbox
+from delivery.use_cases.messages import decode_email
+from delivery.use_cases.requeue_emails import requeue_emails
+from topology import names
+
+PREFETCH = 200
+
+
+def requeue_consumer(parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
+    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+        letters = [decode_email(message.body) for message in batch]
+        owed = await until_store_answers(
+            lambda: requeue_emails(letters, emails=parts.store.emails, now=utc_now())
+        )
+        outbox.hand_over(owed)
+        return ()
+
+    return BatchConsumer(
+        names.REQUEUE_QUEUE,
+        prefetch=PREFETCH,
+        work=work,
+        publisher=parts.publisher,
+        topology=parts.topology,
+    )

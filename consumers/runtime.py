@@ -1,0 +1,145 @@
+"""The runtime of a consumer process: connect, consume, drain."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from typing import Any
+
+from aio_pika.abc import AbstractRobustConnection
+
+from consumers.batch_consumer import BatchConsumer
+from consumers.health import Health, serve_health
+from consumers.ingest import ingest_consumer
+from consumers.lanes import LanesConsumer
+from consumers.leases import Leases
+from consumers.provider_events import provider_event_consumer
+from consumers.reconciler import reconcile_forever
+from consumers.relay import relay_forever
+from consumers.requeue import requeue_consumer
+from consumers.settlement import until_store_answers
+from delivery.bootstrap import ConsumerParts, process_name, publish_owed, utc_now
+from delivery.broker.connection import connect
+from delivery.broker.outbox import Outbox
+from delivery.store.indexes import create_indexes
+from topology import names
+
+log = logging.getLogger(__name__)
+
+STORE_THREADS = 16
+"""Calls to the store at once; asyncio's own pool has six threads on a machine with two cores."""
+
+OUTBOX_GRACE = 2.0
+"""Seconds that a stop waits for the last confirms; what is not confirmed stays owed."""
+
+
+class Consumers:
+    """All consumers and loops of one process. Belongs to the event loop it is made on."""
+
+    def __init__(self, parts: ConsumerParts) -> None:
+        self._parts = parts
+        publish = publish_owed(parts.config, publisher=parts.publisher, store=parts.store)
+        self._outbox = Outbox(publish)
+        self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
+        self._lanes = LanesConsumer(parts, self._outbox, self._leases)
+        self._queues: list[BatchConsumer] = [
+            ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
+            ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
+            provider_event_consumer(parts),
+            requeue_consumer(parts, self._outbox),
+        ]
+        self._loops: list[Coroutine[None, None, None]] = [
+            self._outbox.run(),
+            relay_forever(parts, publish),
+            reconcile_forever(parts),
+            self._lanes.claim_forever(),
+            self._lanes.settle_forever(),
+            *(queue.run() for queue in self._queues),
+        ]
+        self._consuming: AbstractRobustConnection | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then drain.
+
+        Raises topology.declare.TopologyMismatch, and whatever ends one of the loops: then the process must
+        end too, rather than half-run.
+        """
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(STORE_THREADS, "store"))
+        async with AsyncExitStack() as exits:
+            if self._parts.config.consumers_health_port is not None:
+                runner = await serve_health(self._parts.config.consumers_health_port, self._look)
+                exits.push_async_callback(runner.cleanup)
+            await self._parts.open_provider()
+            exits.push_async_callback(self._parts.close_provider)
+            self._leases.start()
+            exits.callback(self._leases.stop)
+            tasks = [asyncio.create_task(loop) for loop in self._loops]
+            exits.push_async_callback(_cancel, tasks)
+            await self._until(stop, tasks)
+            exits.push_async_callback(self._disconnect)
+            await self._drain()
+
+    async def _until(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+        """Connect and consume; return when told to stop, raise when something ends that must not."""
+        connecting = asyncio.create_task(self._connect())
+        stopping = asyncio.create_task(stop.wait())
+        watched: set[asyncio.Task[Any]] = {stopping, connecting, *tasks}
+        try:
+            while not stopping.done():
+                done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {stopping}:
+                    task.result()
+                    if task is not connecting:
+                        raise RuntimeError("a loop of the consumers ended")
+                watched -= {connecting}
+        finally:
+            await _cancel([connecting, stopping])
+
+    async def _connect(self) -> None:
+        await until_store_answers(lambda: create_indexes(self._parts.store.db))
+        await self._parts.publisher.connect()
+        self._consuming = await connect(
+            self._parts.config.amqp_url, name=f"postroom consumers {process_name()} (consuming)"
+        )
+        await self._lanes.start(self._consuming)
+        for queue in self._queues:
+            await queue.start(self._consuming)
+        log.info("consumers are ready")
+
+    async def _drain(self) -> None:
+        log.info("draining")
+        grace: timedelta = self._parts.config.consumers_grace
+        await asyncio.gather(self._lanes.stop(grace), *(_bounded(queue, grace) for queue in self._queues))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OUTBOX_GRACE):
+                await self._outbox.drained()
+        log.info("drained")
+
+    async def _disconnect(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                if self._consuming is not None:
+                    await self._consuming.close()
+                await self._parts.publisher.close()
+
+    async def _look(self) -> Health:
+        return Health(
+            consuming=self._consuming is not None and self._consuming.connected.is_set(),
+            broker=self._parts.publisher.is_connected,
+            store=await asyncio.to_thread(self._parts.store.is_reachable),
+        )
+
+
+async def _bounded(queue: BatchConsumer, grace: timedelta) -> None:
+    """A batch that waits for the store is left to the broker, which redelivers it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace.total_seconds()):
+            await queue.stop()
+
+
+async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
