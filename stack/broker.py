@@ -91,6 +91,10 @@ class Broker:
     def running(self) -> bool:
         return self._server.running()
 
+    def is_ready(self) -> bool:
+        """Whether AMQP and the management API answer, now."""
+        return self._server.is_ready()
+
     def wait_ready(self, within: float) -> None:
         """Return when AMQP and the management API answer. Raises PartFailed."""
         self._server.wait_ready(within)

@@ -97,12 +97,16 @@ class Part:
         """As subprocess has it (negative: the signal that killed it); None while it runs or never ran."""
         return None if self._process is None else self._process.poll()
 
+    def is_ready(self) -> bool:
+        """Whether it does its work, now."""
+        return self._ready()
+
     def wait_ready(self, within: float) -> None:
         """Return when the part does its work. Raises PartFailed if it ends, or needs more than `within` s."""
         deadline = time.monotonic() + within
         while True:
             self.check_running()
-            if self._ready():
+            if self.is_ready():
                 return
             if time.monotonic() > deadline:
                 raise PartFailed(self.name, f"was not ready within {within:g} s", self.log)

@@ -62,7 +62,7 @@ class Surroundings:
             [sys.executable, "-m", module, *arguments],
             env={**self.environ, "PYTHONUNBUFFERED": "1", **env},
             cwd=CHECKOUT,
-            log=self.logs / f"{name.replace(' ', '-')}.log",
+            log=self.logs / f"{name.lower().replace(' ', '-')}.log",
             owner=self.owner,
             ready=lambda: answers_ok(ready_url),
         )

@@ -1,0 +1,51 @@
+"""`python -m stack run|demo`: the whole system on one machine."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Console
+
+from stack.plan import Ports
+from stack.run import run
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    status: int = arguments.command(arguments)
+    return status
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    ports = Ports(**{field.name: getattr(arguments, f"{field.name}_port") for field in fields(Ports)})
+    return run(folder=arguments.folder, ports=ports, consumers=arguments.consumers, console=Console())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stack", description="postroom on one machine.")
+    commands = parser.add_subparsers(required=True, metavar="run|demo")
+
+    run_parser = commands.add_parser("run", help="start everything, in the foreground")
+    run_parser.set_defaults(command=_run)
+    _add_folder(run_parser)
+    run_parser.add_argument("--consumers", type=int, default=1, metavar="N", help="consumer processes (1)")
+    for field in fields(Ports):
+        run_parser.add_argument(
+            f"--{field.name.replace('_', '-')}-port",
+            type=int,
+            default=field.default,
+            metavar="PORT",
+            help=f"or the next free one ({field.default})",
+        )
+    return parser
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".postroom"), help="data, secrets and logs (.postroom)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
