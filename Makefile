@@ -1,0 +1,47 @@
+# Everything is set up on its own: stack/setup.sh makes .venv and installs RabbitMQ where they are missing.
+# ARGS goes to the program that is run: make run ARGS="--consumers 2", make test ARGS="-k requeue".
+
+PYTHON := .venv/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-compose lint bench lock clean
+
+help:  ## Show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+run:  ## Start everything in the foreground; Ctrl-C stops it
+	@stack/setup.sh run
+	@exec $(PYTHON) -m stack run $(ARGS)
+
+demo:  ## Against a running `make run`: send mixed emails, take the provider down, follow them to their ends
+	@stack/setup.sh run
+	@exec $(PYTHON) -m stack demo $(ARGS)
+
+test:  ## Run all tests against real private servers on free ports
+	@stack/setup.sh test
+	@exec $(PYTHON) -m pytest -m "not compose" --durations=10 $(ARGS)
+
+test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
+	@stack/setup.sh lint
+	@exec $(PYTHON) -m pytest -m compose $(ARGS)
+
+lint:  ## Check style, types and the direction of imports
+	@stack/setup.sh lint
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+
+bench:  ## Measure rates, latencies and memory
+	@stack/setup.sh test
+	@exec $(PYTHON) -m bench $(ARGS)
+
+lock:  ## Pin what requirements.in and requirements-dev.in ask for
+	@stack/setup.sh lint
+	@$(PYTHON) -m piptools compile --quiet --strip-extras --output-file requirements.txt requirements.in
+	@$(PYTHON) -m piptools compile --quiet --strip-extras --output-file requirements-dev.txt requirements-dev.in
+
+clean:  ## Remove what can be made again: .venv and caches. The data in .postroom/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
