@@ -1,0 +1,135 @@
+"""``python -m bench``: measure a system of its own on free ports, print a table, write JSON."""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import measure
+from bench.figures import Figure
+from tests.harness.broker import running_broker
+from tests.harness.store import running_store
+from tests.harness.system import System
+
+RESULTS = Path(__file__).parent / "results"
+CONNECTIONS = (1, 16, 64)
+
+CONFIG = "[loops]\nrelay_grace = '60s'\n"
+"""While a filled-up process publishes, the relay must not publish the same again."""
+
+
+class Rounds:
+    """Figures by name, one value a round."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
+
+    def add(self, name: str, unit: str, value: float) -> None:
+        self._values[name, unit].append(value)
+
+    def figures(self) -> list[Figure]:
+        return [
+            Figure(name=name, unit=unit, rounds=tuple(values))
+            for (name, unit), values in self._values.items()
+        ]
+
+
+def run(
+    *, rounds: int, seconds: float, count: int, waiting: int, say: Callable[[str], None]
+) -> tuple[str, Rounds]:
+    """Measure everything, alternating within each round. Returns the store's name and the figures."""
+    figures = Rounds()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postroom-bench-")))
+        vhost = stack.enter_context(stack.enter_context(running_broker(folder / "broker")).vhost())
+        database = stack.enter_context(stack.enter_context(running_store(folder / "store")).database())
+        store = measure.store_name(database.client)
+        say("memory of the broker")
+        system = System(folder / "system", amqp_url=vhost.url, mongodb_uri=database.uri, config=CONFIG)
+        stack.callback(system.close)
+        system.start()
+        for part in system.consumers:
+            part.stop(within=30)
+        memory = measure.broker_memory(vhost, count=waiting)
+        figures.add("broker memory per 100,000 waiting", "MiB", memory * 100_000 / waiting)
+        for number in range(1, rounds + 1):
+            say(f"round {number} of {rounds}: single inserts")
+            figures.add(
+                "single inserts into the store", "/s", measure.single_inserts(database, seconds=seconds)
+            )
+            for connections in CONNECTIONS:
+                say(f"round {number} of {rounds}: accepting over {connections} connections")
+                _accept(system, figures, connections=connections, seconds=seconds)
+            system.restart(system.simulator)
+            system.start()
+            say(f"round {number} of {rounds}: end to end")
+            measure.wait_until_idle(database)
+            rate = measure.end_to_end(system, count=count, connections=16)
+            figures.add("end to end, /send to submitted", "/s", rate)
+            say(f"round {number} of {rounds}: drain")
+            measure.wait_until_idle(database)
+            figures.add("drain of waiting emails", "/s", measure.drain(system, database, count=count))
+            for part in system.consumers:
+                part.stop(within=30)
+            database["emails"].delete_many({})
+            vhost.amqp.purge("email.transactional")
+    return store, figures
+
+
+def _accept(system: System, figures: Rounds, *, connections: int, seconds: float) -> None:
+    result = measure.accepting(system, connections=connections, seconds=seconds)
+    name = f"/send over {connections} connection{'s' if connections > 1 else ''}"
+    figures.add(name, "/s", result.rate)
+    figures.add(f"{name}, p50", "ms", result.p50)
+    figures.add(f"{name}, p99", "ms", result.p99)
+    if result.failures:
+        figures.add(f"{name}, failures", "", result.failures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each accept measurement")
+    parser.add_argument("--count", type=int, default=2000, help="emails end to end and to drain")
+    parser.add_argument("--waiting", type=int, default=100_000, help="messages for the broker's memory")
+    arguments = parser.parse_args()
+    console = Console()
+    store, rounds = run(
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        count=arguments.count,
+        waiting=arguments.waiting,
+        say=lambda text: console.print(f"[dim]{text}[/dim]"),
+    )
+    figures = rounds.figures()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    table = Table("what", "median", "unit", "range", title=f"{store} on {machine}, {arguments.rounds} rounds")
+    for figure in figures:
+        table.add_row(*figure.row())
+    console.print(table)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(
+        json.dumps(
+            {
+                "store": store,
+                "machine": machine,
+                "figures": [{"name": f.name, "unit": f.unit, "rounds": f.rounds} for f in figures],
+            },
+            indent=2,
+        )
+    )
+    console.print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
