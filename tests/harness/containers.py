@@ -12,6 +12,7 @@ from functools import cache
 
 import docker  # type: ignore[import-untyped]  # it ships no types
 from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
+from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 _USER = "guest"
@@ -40,7 +41,7 @@ def wanted(image: str) -> bool:
     choice = os.environ.get("POSTROOM_TEST_CONTAINERS", "")
     if choice == "1":
         return True
-    return choice != "0" and _image_is_there(image)
+    return choice != "0" and _image_is_there(image) and _reaper_is_there()
 
 
 @contextmanager
@@ -72,3 +73,8 @@ def _image_is_there(image: str) -> bool:
     except DockerException:
         return False
     return True
+
+
+def _reaper_is_there() -> bool:
+    """testcontainers starts a container of its own that clears up after it, unless told not to."""
+    return testcontainers_config.ryuk_disabled or _image_is_there(testcontainers_config.ryuk_image)
