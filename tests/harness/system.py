@@ -10,7 +10,7 @@ from stack.part import Part, log_tail
 from stack.ports import LOOPBACK, free_ports
 from stack.services import Surroundings, Wiring, api_part, consumers_part, simulator_part
 from tests.harness.api import Api
-from tests.harness.deadline import wait_for_value
+from tests.harness.deadline import wait_until
 from tests.harness.provider import Provider
 
 _READY_SECONDS = 60.0
@@ -113,7 +113,12 @@ class System:
         self.api.close()
         self.provider.close()
         # The group of a part is killed with it, but a loaded machine takes a moment to bury all of it.
-        wait_for_value(lambda: processes_of(self.owner), [], within=10, what="the processes left running")
+        def are_gone() -> bool:
+            left = processes_of(self.owner)
+            assert not left, f"left running: pids {left}"
+            return True
+
+        wait_until(are_gone, within=10, what="every process is gone")
 
     def _new_consumers(self, number: int) -> Part:
         return consumers_part(self._around, wiring=self.wiring, number=number, health_port=free_ports(1)[0])
