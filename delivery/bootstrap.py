@@ -92,6 +92,11 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
     )
 
 
+def build_publisher(config: Config, *, role: str) -> Publisher:
+    """Its name on the broker says whose it is: ``role``, and the process."""
+    return Publisher(config.amqp_url, name=f"postroom {role} {process_name()}", topology=topology_of(config))
+
+
 def publish_owed(
     config: Config, *, publisher: MessagePublisher, store: Store
 ) -> Callable[[Sequence[Owed]], Awaitable[int]]:
@@ -114,11 +119,17 @@ class ApiParts:
 
 
 def build_api(config: Config) -> ApiParts:
-    store = build_store(config, timeout=API_STORE_TIMEOUT)
+    return join_api(
+        config,
+        store=build_store(config, timeout=API_STORE_TIMEOUT),
+        make_publisher=lambda: build_publisher(config, role="api"),
+    )
+
+
+def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publisher]) -> ApiParts:
+    """The API's parts over this store and this publisher (made on the publishing thread's own loop)."""
     publishing = PublishingThread(
-        make_publisher=lambda: Publisher(
-            config.amqp_url, name=f"postroom api {process_name()}", topology=topology_of(config)
-        ),
+        make_publisher=make_publisher,
         make_publish=lambda publisher: publish_owed(config, publisher=publisher, store=store),
     )
 
@@ -155,14 +166,13 @@ class ConsumerParts:
 
 
 def build_consumers(config: Config) -> ConsumerParts:
-    topology = topology_of(config)
     provider = MailDeliveryService(config.provider)
     return ConsumerParts(
         config=config,
         store=build_store(config, timeout=CONSUMERS_STORE_TIMEOUT),
         contract=SendContract(extra_fields=config.provider.extra_fields),
-        topology=topology,
-        publisher=Publisher(config.amqp_url, name=f"postroom consumers {process_name()}", topology=topology),
+        topology=topology_of(config),
+        publisher=build_publisher(config, role="consumers"),
         provider=provider,
         open_provider=provider.open,
         close_provider=provider.close,

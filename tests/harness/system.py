@@ -24,6 +24,8 @@ class System:
     """A running system. Its parts: `simulator`, `api_process`, `consumers` (a list); its clients: `api`,
     `provider`.
 
+    `around` and `wiring` are what a further part needs, such as one of failpoints.py.
+
     Every part can be killed, stopped and started again on the same ports:
     `system.consumers[0].kill()`, `system.api_process.stop(within=20)`, `system.restart(system.simulator)`.
     """
@@ -71,7 +73,7 @@ class System:
             options=simulator_options,
         )
         self.api_process = api_part(around, wiring=self.wiring)
-        self._around = around
+        self.around = around
         self.consumers = [self._new_consumers(number) for number in range(1, consumers + 1)]
         self.api = Api(self.wiring.api_url, key=api_key)
         self.provider = Provider(self.wiring.provider_url, f"http://{LOOPBACK}:{control_port}")
@@ -121,7 +123,7 @@ class System:
         wait_until(are_gone, within=10, what="every process is gone")
 
     def _new_consumers(self, number: int) -> Part:
-        return consumers_part(self._around, wiring=self.wiring, number=number, health_port=free_ports(1)[0])
+        return consumers_part(self.around, wiring=self.wiring, number=number, health_port=free_ports(1)[0])
 
     def _environ(self, config: str, env: Mapping[str, str], api_key: str | None) -> dict[str, str]:
         configuration = self.folder / "postroom.toml"
