@@ -1,10 +1,10 @@
 """A client of postroom's HTTP API, for one caller or for many at once."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
@@ -13,10 +13,12 @@ from tests.harness.deadline import wait_until
 _TIMEOUT = 30.0
 
 Body = Mapping[str, object]
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 class Api:
-    """Not for several threads at once; send_many() brings its own."""
+    """Not for several threads at once; send_many() and statuses() bring their own."""
 
     def __init__(self, url: str, *, key: str | None = None) -> None:
         self.url = url
@@ -38,20 +40,23 @@ class Api:
 
     def send_many(self, bodies: Sequence[Body], *, connections: int = 16) -> list[str]:
         """Send all over so many connections; the request_ids in the order of `bodies`."""
-        shares = [bodies[start::connections] for start in range(min(connections, len(bodies)))]
-        with ThreadPoolExecutor(max(len(shares), 1)) as threads:
-            answers = list(threads.map(self._send_share, shares))
-        ids = [""] * len(bodies)
-        for start, share in enumerate(answers):
-            ids[start::connections] = share
-        return ids
+
+        def send(session: requests.Session, body: Body) -> str:
+            return _accepted(session.post(f"{self.url}/send", json=body, timeout=_TIMEOUT))
+
+        return self._shared_out(bodies, send, connections)
 
     def status(self, request_id: str) -> dict[str, Any]:
         """The answer of GET /status/<id>; an AssertionError if it is not 200."""
-        response = self.request("GET", f"/status/{request_id}")
-        assert response.status_code == HTTPStatus.OK, f"{response.status_code}: {response.text}"
-        answer: dict[str, Any] = response.json()
-        return answer
+        return _status(self.request("GET", f"/status/{request_id}"))
+
+    def statuses(self, request_ids: Sequence[str], *, connections: int = 4) -> list[dict[str, Any]]:
+        """The answers of GET /status for all of these, in their order."""
+
+        def ask(session: requests.Session, request_id: str) -> dict[str, Any]:
+            return _status(session.get(f"{self.url}/status/{request_id}", timeout=_TIMEOUT))
+
+        return self._shared_out(request_ids, ask, connections)
 
     def wait_for_detail(self, request_id: str, detail: str, *, within: float = 30.0) -> dict[str, Any]:
         """Wait until the email is in this exact state, and return its status."""
@@ -94,11 +99,20 @@ class Api:
         session.headers.update(self._headers)
         return session
 
-    def _send_share(self, share: Sequence[Body]) -> list[str]:
-        with self._new_session() as session:
-            return [
-                _accepted(session.post(f"{self.url}/send", json=body, timeout=_TIMEOUT)) for body in share
-            ]
+    def _shared_out(
+        self, items: Sequence[Item], call: Callable[[requests.Session, Item], Answer], connections: int
+    ) -> list[Answer]:
+        """Call for all items, over so many connections at once; the answers in the order of the items."""
+
+        def call_for_share(start: int) -> list[Answer]:
+            with self._new_session() as session:
+                return [call(session, item) for item in items[start::connections]]
+
+        answers: dict[int, Answer] = {}
+        with ThreadPoolExecutor(connections) as threads:
+            for start, share in enumerate(threads.map(call_for_share, range(connections))):
+                answers.update(zip(range(start, len(items), connections), share, strict=True))
+        return [answers[index] for index in range(len(items))]
 
 
 def email(**fields: object) -> dict[str, object]:
@@ -110,3 +124,9 @@ def _accepted(response: requests.Response) -> str:
     assert response.status_code == HTTPStatus.ACCEPTED, f"{response.status_code}: {response.text}"
     request_id: str = response.json()["request_id"]
     return request_id
+
+
+def _status(response: requests.Response) -> dict[str, Any]:
+    assert response.status_code == HTTPStatus.OK, f"{response.status_code}: {response.text}"
+    answer: dict[str, Any] = response.json()
+    return answer

@@ -123,9 +123,11 @@ class VirtualHost:
         )
         return answer
 
-    def move_messages(self, source: str, destination: str, *, within: float = 60.0) -> None:
+    def move_messages(
+        self, source: str, destination: str, *, count: int | None = None, within: float = 60.0
+    ) -> None:
         """What "Move messages" of the management UI does, with an operator's login: a shovel that moves what
-        is in the queue now and then deletes itself. Returns when it has."""
+        is in the queue now (or the first `count`) and then deletes itself. Returns when it has."""
         management = Management(self.server.management.url, self.operator, self._password)
         shovel = f"Move from {source}"
         uri = f"amqp:///{quote(self.name, safe='')}"
@@ -134,7 +136,7 @@ class VirtualHost:
             "src-uri": uri,
             "src-queue": source,
             "src-prefetch-count": 1000,
-            "src-delete-after": "queue-length",
+            "src-delete-after": count or "queue-length",
             "dest-protocol": "amqp091",
             "dest-uri": uri,
             "dest-queue": destination,

@@ -114,6 +114,7 @@ class System:
             part.kill()
         self.api.close()
         self.provider.close()
+
         # The group of a part is killed with it, but a loaded machine takes a moment to bury all of it.
         def are_gone() -> bool:
             left = processes_of(self.owner)
