@@ -16,6 +16,7 @@ from stack.ports import free_ports
 from tests.harness import containers
 from tests.harness.amqp import AmqpClient
 from tests.harness.deadline import wait_until
+from tests.harness.moving import move_messages
 
 OPERATOR = "operator"
 SERVICE = "example-service"
@@ -128,32 +129,14 @@ class VirtualHost:
     ) -> None:
         """What "Move messages" of the management UI does, with an operator's login: a shovel that moves what
         is in the queue now (or the first `count`) and then deletes itself. Returns when it has."""
-        management = Management(self.server.management.url, self.operator, self._password)
-        shovel = f"Move from {source}"
-        uri = f"amqp:///{quote(self.name, safe='')}"
-        value = {
-            "src-protocol": "amqp091",
-            "src-uri": uri,
-            "src-queue": source,
-            "src-prefetch-count": 1000,
-            "src-delete-after": count or "queue-length",
-            "dest-protocol": "amqp091",
-            "dest-uri": uri,
-            "dest-queue": destination,
-            "dest-add-forward-headers": False,
-            "ack-mode": "on-confirm",
-        }
-        body = {"component": "shovel", "vhost": self.name, "name": shovel, "value": value}
-        management.request("PUT", "parameters", "shovel", self.name, shovel, json=body)
-        wait_until(
-            lambda: not self._shovels(),
+        move_messages(
+            Management(self.server.management.url, self.operator, self._password),
+            vhost=self.name,
+            source=source,
+            destination=destination,
+            count=count,
             within=within,
-            what=f"the shovel from {source} to {destination} is done",
         )
-
-    def _shovels(self) -> list[Any]:
-        answer: list[Any] = self.server.management.request("GET", "parameters", "shovel", self.name)
-        return answer
 
 
 @contextmanager
