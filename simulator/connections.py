@@ -31,6 +31,8 @@ class ProviderPort:
 
     While it is shut the number stays ours: a bound socket that doesn't listen refuses connections and keeps
     other processes from being given the port. Connections that exist are left alone.
+
+    It accepts by itself: asyncio's Server, when closed, drops what it has accepted but not yet served.
     """
 
     def __init__(self, *, host: str, port: int, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
@@ -38,23 +40,35 @@ class ProviderPort:
         self._protocol = protocol
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
-        self._server: asyncio.Server | None = None
+        self._is_open = False
         self._tasks: set[asyncio.Task[object]] = set()
 
-    async def open(self) -> None:
-        if self._server is None:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(self._protocol, sock=self._socket, backlog=BACKLOG)
+    def open(self) -> None:
+        if not self._is_open:
+            self._is_open = True
+            self._socket.listen(BACKLOG)
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     def shut(self) -> None:
-        """Refuses from now on. Callers who were connected but not yet accepted are served, not cut off."""
-        if self._server is None:
-            return
-        waiting = _accept_all(self._socket)
-        self._server.close()
-        self._server = None
-        self._socket = _bound(self._host, self.port)
-        for connection in waiting:
+        """Refuses from now on. Whoever was connected already is served."""
+        if self._is_open:
+            self._is_open = False
+            asyncio.get_running_loop().remove_reader(self._socket)
+            # Whoever connects between the last accept and the close is reset: nothing may stand between them.
+            self._accept()
+            self._socket.close()
+            self._socket = _bound(self._host, self.port)
+
+    def _accept(self) -> None:
+        """Accepts everybody who waits."""
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except ConnectionAbortedError:
+                continue
+            except OSError:  # nobody waits any more, or no file descriptor is left
+                return
+            connection.setblocking(False)
             self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -73,16 +87,3 @@ def _bound(host: str, port: int) -> socket.socket:
     listener.setblocking(False)
     listener.bind(address)
     return listener
-
-
-def _accept_all(listener: socket.socket) -> list[socket.socket]:
-    connections: list[socket.socket] = []
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except ConnectionAbortedError:
-            continue
-        except BlockingIOError:
-            return connections
-        connection.setblocking(False)
-        connections.append(connection)

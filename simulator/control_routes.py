@@ -40,7 +40,7 @@ class ControlRoutes:
 
     async def change_faults(self, request: web.Request) -> web.Response:
         try:
-            await self._control.change(json.loads(await request.read()))
+            self._control.change(json.loads(await request.read()))
         except FaultsError as error:
             return _refusal(*error.mistakes)
         except ValueError:
@@ -48,7 +48,7 @@ class ControlRoutes:
         return web.json_response(self._control.show())
 
     async def reset_faults(self, _: web.Request) -> web.Response:
-        await self._control.reset()
+        self._control.reset()
         return web.json_response(self._control.show())
 
     async def log(self, request: web.Request) -> web.Response:

@@ -15,61 +15,51 @@ class FaultControl:
     def __init__(
         self, *, faults: Faults, provider: Provider, port: ProviderPort, has_control_port: bool
     ) -> None:
-        self.faults = faults
+        self._faults = faults
         self._at_start = replace(faults, down=None)
         self._provider = provider
         self._port = port
         self._has_control_port = has_control_port
         self._waking: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()
 
-    async def start(self) -> None:
-        async with self._turn:
-            await self._enforce(self.faults)
+    def start(self) -> None:
+        self._enforce_down(self._faults.down)
 
-    async def change(self, changes: object) -> None:
+    def change(self, changes: object) -> None:
         """Replaces the settings named in `changes`, a JSON object, or none of them and raises FaultsError."""
-        async with self._turn:
-            faults = merge_faults(self.faults, changes, has_control_port=self._has_control_port)
-            await self._enforce(faults)
+        before = self._faults.down
+        self._follow(merge_faults(self._faults, changes, has_control_port=self._has_control_port))
+        if self._faults.down is not before:
+            self._enforce_down(self._faults.down)
 
-    async def reset(self) -> None:
+    def reset(self) -> None:
         """Back to the settings of the start, and up."""
-        async with self._turn:
-            await self._enforce(self._at_start)
+        self._follow(self._at_start)
+        self._enforce_down(None)
 
     def show(self) -> dict[str, object]:
         """The settings as JSON; the `seconds` of `down` are those that are left."""
-        shown = show_faults(self.faults)
-        if self.faults.down is not None and self._waking is not None:
+        shown = show_faults(self._faults)
+        if self._faults.down is not None and self._waking is not None:
             left = self._waking.when() - asyncio.get_running_loop().time()
-            shown["down"] = {"mode": self.faults.down.mode, "seconds": max(0.0, left)}
+            shown["down"] = {"mode": self._faults.down.mode, "seconds": max(0.0, left)}
         return shown
 
-    async def _enforce(self, faults: Faults) -> None:
-        before, self.faults = self.faults.down, faults
+    def _follow(self, faults: Faults) -> None:
+        self._faults = faults
         self._provider.follow(faults)
-        if faults.down is None or faults.down.mode is not DownMode.REFUSE:
-            await self._port.open()
-        else:
-            self._port.shut()
-        if faults.down is not before or self._waking is None:
-            self._wake_after(faults.down)
 
-    def _wake_after(self, down: Down | None) -> None:
+    def _enforce_down(self, down: Down | None) -> None:
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None
+        if down is not None and down.mode is DownMode.REFUSE:
+            self._port.shut()
+        else:
+            self._port.open()
         if down is not None and down.seconds is not None:
-            self._waking = asyncio.get_running_loop().call_later(down.seconds, self._wake, down)
+            self._waking = asyncio.get_running_loop().call_later(down.seconds, self._wake)
 
-    def _wake(self, down: Down) -> None:
-        task = asyncio.get_running_loop().create_task(self._end(down))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _end(self, down: Down) -> None:
-        async with self._turn:
-            if self.faults.down is down:
-                await self._enforce(replace(self.faults, down=None))
+    def _wake(self) -> None:
+        self._follow(replace(self._faults, down=None))
+        self._enforce_down(None)

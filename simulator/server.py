@@ -61,7 +61,7 @@ async def serve(options: Options, *, announce: Callable[[str], None]) -> None:
     await runner.setup()
     control_runner = await _serve_control(control_routes, options)
     await courier.start()
-    await control.start()
+    control.start()
     announce(_ready_line(options.host, port.port, control_runner))
     await stop.wait()
     port.shut()

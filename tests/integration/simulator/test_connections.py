@@ -1,5 +1,7 @@
 import json
+import signal
 import socket
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,25 +11,39 @@ from tests.harness.deadline import wait_until
 from tests.integration.simulator.running import CALL_S, Simulator, simulator, submission
 
 
-def address_of(provider: Simulator) -> tuple[str, int]:
-    parts = urlsplit(provider.url)
+def address_of(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
     return parts.hostname, parts.port
 
 
+def post(path: str, content: object) -> bytes:
+    """A request as it goes over the wire."""
+    body = json.dumps(content).encode()
+    return b"POST %b HTTP/1.1\r\nHost: provider\r\nContent-Length: %d\r\n\r\n%b" % (
+        path.encode(),
+        len(body),
+        body,
+    )
+
+
+def begin_call(provider: Simulator, recipient: str) -> socket.socket:
+    """Submits over a bare socket, where a reset can be told from a close."""
+    connection = socket.create_connection(address_of(provider.url), timeout=CALL_S)
+    connection.sendall(post("/api/emails", submission(recipient)))
+    return connection
+
+
 def call_raw(provider: Simulator, recipient: str) -> bytes:
-    """Submits over a bare socket, where a reset can be told from a close. Raises ConnectionResetError."""
-    body = json.dumps(submission(recipient)).encode()
-    head = b"POST /api/emails HTTP/1.1\r\nHost: provider\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with socket.create_connection(address_of(provider), timeout=CALL_S) as connection:
-        connection.sendall(head + body)
+    """Raises ConnectionResetError."""
+    with begin_call(provider, recipient) as connection:
         return connection.recv(65_536)
 
 
 def refuses(provider: Simulator) -> bool:
     try:
-        socket.create_connection(address_of(provider), timeout=CALL_S).close()
+        socket.create_connection(address_of(provider.url), timeout=CALL_S).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -102,13 +118,25 @@ def test_down_may_mean_503_and_the_control_routes_stay_up(provider: Simulator) -
 
 @pytest.mark.parametrize("mode", ["refuse", "503"])
 def test_a_call_in_flight_finishes(provider: Simulator, mode: str) -> None:
-    body = json.dumps(submission("fault+slow.1@example.com")).encode()
-    head = b"POST /api/emails HTTP/1.1\r\nHost: provider\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with socket.create_connection(address_of(provider), timeout=CALL_S) as connection:
-        connection.sendall(head + body)
+    with begin_call(provider, "fault+slow.1@example.com") as connection:
         wait_until(lambda: provider.summary()["in_flight"], within=10, what="the call is in flight")
         provider.faults(down={"mode": mode})
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_whoever_was_connected_when_it_began_to_refuse_is_served(provider: Simulator) -> None:
+    for _ in range(3):
+        with ExitStack() as open_sockets:
+            control = open_sockets.enter_context(socket.create_connection(address_of(provider.control_url)))
+            control.sendall(b"GET /readyz HTTP/1.1\r\nHost: provider\r\n\r\n")
+            control.recv(65_536)
+            provider.process.send_signal(signal.SIGSTOP)
+            control.sendall(post("/_faults", {"down": {"mode": "refuse"}}))
+            calls = [open_sockets.enter_context(begin_call(provider, "anna@example.com")) for _ in range(200)]
+            provider.process.send_signal(signal.SIGCONT)
+            answers = {call.recv(65_536)[:12] for call in calls}
+            assert answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+            provider.faults(down=None)
 
 
 def test_an_open_connection_gets_503_and_is_closed_while_new_ones_are_refused(provider: Simulator) -> None:
@@ -124,7 +152,7 @@ def test_an_open_connection_gets_503_and_is_closed_while_new_ones_are_refused(pr
 def test_nobody_else_is_given_the_port_while_it_refuses(provider: Simulator) -> None:
     provider.faults(down={"mode": "refuse"})
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
-        other.bind(address_of(provider))
+        other.bind(address_of(provider.url))
 
 
 def test_late_acceptances_survive_being_down(provider: Simulator) -> None:
