@@ -30,9 +30,7 @@ def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchCo
     async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
         readable, refusals = _read(batch, parts)
         reused = await until_store_answers(lambda: _accept(readable, parts, outbox))
-        refusals += [
-            Refusal(item.message, "message_id was used before with other content") for item in reused
-        ]
+        refusals += [Refusal(item.message, REUSED) for item in reused]
         await _reply(readable, refusals, parts)
         return refusals
 
@@ -104,4 +102,7 @@ def _answer(message: AbstractIncomingMessage, **body: str) -> Outgoing | None:
         routing_key=to.queue,
         body=json.dumps(body).encode(),
         correlation_id=to.correlation_id,
+        # The broker returns a mandatory message to direct reply-to even though it delivers it; and whose
+        # queue is gone has lost interest.
+        mandatory=False,
     )
