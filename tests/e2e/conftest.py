@@ -42,6 +42,14 @@ def start_whole(
         yield start
 
 
+@pytest.fixture(autouse=True)
+def show_logs_of_whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A failed test of a module that shares one system as its fixture `whole` shows the end of every log."""
+    yield
+    if "whole" in request.fixturenames:
+        print(request.getfixturevalue("whole").system.logs())
+
+
 @pytest.fixture
 def service(vhost: VirtualHost) -> Iterator[AmqpClient]:
     """A client with the rights of an internal service."""
