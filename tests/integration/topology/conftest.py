@@ -22,6 +22,15 @@ def declare_on(vhost: VirtualHost, topology: Topology) -> None:
     asyncio.run(connect_and_declare())
 
 
+def unbind(vhost: VirtualHost, *, queue: str, exchange: str, routing_key: str) -> None:
+    async def connect_and_unbind() -> None:
+        async with await aio_pika.connect(vhost.url) as connection, connection.channel() as channel:
+            bound = await channel.get_queue(queue, ensure=False)
+            await bound.unbind(exchange, routing_key)
+
+    asyncio.run(connect_and_unbind())
+
+
 @pytest.fixture
 def declared(vhost: VirtualHost) -> VirtualHost:
     """A fresh virtual host with the whole topology."""

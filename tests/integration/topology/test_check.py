@@ -5,6 +5,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from tests.harness.broker import VirtualHost
+from tests.integration.topology.conftest import unbind
 from topology.check import Difference, DifferenceKind, Report, check
 from topology.definition import postroom_topology
 from topology.management import Listing, read_listing
@@ -73,11 +74,7 @@ def test_another_exchange_type_is_reported(declared: VirtualHost) -> None:
 
 
 def test_a_lost_binding_is_reported(declared: VirtualHost) -> None:
-    async def unbind(channel: AbstractChannel) -> None:
-        queue = await channel.get_queue("email.ingest", ensure=False)
-        await queue.unbind("email.ingest", "bulk.#")
-
-    change(declared, unbind)
+    unbind(declared, queue="email.ingest", exchange="email.ingest", routing_key="bulk.#")
     assert report_on(declared).differences == (
         Difference(kind=DifferenceKind.MISSING, entity="binding email.ingest -> email.ingest by 'bulk.#'"),
     )

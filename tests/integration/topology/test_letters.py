@@ -6,7 +6,8 @@ import pytest
 from stack.management import Management
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import VirtualHost
-from tests.integration.topology.waiting import WITHIN, take
+from tests.integration.topology.conftest import unbind
+from tests.integration.topology.waiting import WITHIN, held_back, take
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,13 @@ def test_a_message_that_breaks_its_consumer_21_times_is_set_aside(
     assert message.body == b"poison"
     assert message.headers["x-first-death-queue"] == queue
     assert message.headers["x-first-death-reason"] == "delivery_limit"
+
+
+def test_a_message_that_can_not_be_set_aside_waits_instead_of_vanishing(declared: VirtualHost) -> None:
+    unbind(declared, queue="email.rejected", exchange="email", routing_key="rejected")
+    declared.amqp.publish("email.ingest", "bulk.shop", [Outgoing(body=b"poison")])
+    asyncio.run(reject_as_often_as_it_comes(declared.url, "email.ingest", at_most=21))
+    held_back(declared, "email.ingest")
 
 
 async def reject_as_often_as_it_comes(url: str, queue: str, *, at_most: int) -> None:

@@ -1,5 +1,7 @@
 """Letters moved by "Move messages" of the management UI, with an operator's login: by a real shovel."""
 
+from contextlib import closing
+
 import pytest
 import requests
 from aio_pika.abc import AbstractMessage
@@ -31,9 +33,8 @@ def test_dead_letters_arrive_unchanged(declared: VirtualHost, destination: str) 
 
 
 def test_what_was_unrouted_can_be_moved_into_ingest_and_is_still_its_services(declared: VirtualHost) -> None:
-    service = AmqpClient(declared.service_url)
-    service.publish("email.ingest", "blk.shop", [Outgoing(body=b"mistyped", user_id=declared.service)])
-    service.close()
+    with closing(AmqpClient(declared.service_url)) as service:
+        service.publish("email.ingest", "blk.shop", [Outgoing(body=b"mistyped", user_id=declared.service)])
     declared.move_messages("unrouted", "email.ingest")
     message = take(declared.amqp, "email.ingest")
     assert (message.body, message.user_id) == (b"mistyped", declared.service)

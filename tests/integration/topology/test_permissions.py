@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 
 import aio_pika
 import pytest
@@ -18,9 +19,8 @@ from topology.permissions import Permissions, service_permissions
 
 @pytest.fixture
 def service(declared: VirtualHost) -> Iterator[AmqpClient]:
-    client = AmqpClient(declared.service_url)
-    yield client
-    client.close()
+    with closing(AmqpClient(declared.service_url)) as client:
+        yield client
 
 
 def test_a_service_publishes_to_email_ingest(declared: VirtualHost, service: AmqpClient) -> None:
@@ -102,10 +102,8 @@ def test_an_operator_neither_publishes_nor_deletes(declared: VirtualHost, operat
     user = operator.request("GET", "whoami")["name"]
     declared.server.management.put_user(user, "known", tags=["management", "policymaker"])
     url = declared.server.url(declared.name, user=user, password="known")
-    client = AmqpClient(url)
-    with pytest.raises(ChannelAccessRefused):
+    with closing(AmqpClient(url)) as client, pytest.raises(ChannelAccessRefused):
         client.publish("email", "critical", [Outgoing(body=b"by hand")])
-    client.close()
     with pytest.raises(ChannelAccessRefused):
         asyncio.run(on_channel(url, lambda channel: channel.queue_delete("email.dead")))
 
