@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from stack.demo import demo
 from stack.plan import Ports
 from stack.run import run
 
@@ -20,6 +21,10 @@ def main() -> int:
 def _run(arguments: argparse.Namespace) -> int:
     ports = Ports(**{field.name: getattr(arguments, f"{field.name}_port") for field in fields(Ports)})
     return run(folder=arguments.folder, ports=ports, consumers=arguments.consumers, console=Console())
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return demo(folder=arguments.folder, count=arguments.emails, within=arguments.within, console=Console())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +43,14 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PORT",
             help=f"or the next free one ({field.default})",
         )
+
+    demo_parser = commands.add_parser("demo", help="send mixed emails through a running stack")
+    demo_parser.set_defaults(command=_demo)
+    _add_folder(demo_parser)
+    demo_parser.add_argument("--emails", type=int, default=300, metavar="N", help="how many (300)")
+    demo_parser.add_argument(
+        "--within", type=float, default=300.0, metavar="SECONDS", help="for all to end (300)"
+    )
     return parser
 
 

@@ -1,7 +1,7 @@
 """The Python processes of the stack: simulator, API and consumers, and the environment that joins them."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,6 +15,27 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 """Where the packages lie; the processes run from there."""
 
 PROVIDER_NAME = "mail-delivery-service"
+
+
+def answers_ok(url: str) -> bool:
+    """Whether a GET is answered 200 within a second."""
+    return _get(url) is not None
+
+
+def says_ready(url: str) -> bool:
+    """Whether a GET is answered 200 with `"status": "ready"`: nothing that it needs is away."""
+    response = _get(url)
+    return response is not None and response.json().get("status") == "ready"
+
+
+def _get(url: str) -> requests.Response | None:
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.get(url, timeout=1.0)
+    except requests.RequestException:
+        return None
+    return response if response.status_code == HTTPStatus.OK else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +76,16 @@ class Surroundings:
     logs: Path
     owner: str
 
-    def part(self, name: str, module: str, *arguments: str, env: Mapping[str, str], ready_url: str) -> Part:
-        """`python -m <module> <arguments>` from the checkout, ready once `ready_url` answers 200."""
+    def part(
+        self,
+        name: str,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str],
+        ready_url: str,
+        is_ready: Callable[[str], bool] = answers_ok,
+    ) -> Part:
+        """`python -m <module> <arguments>` from the checkout, ready once `is_ready(ready_url)`."""
         return Part(
             name,
             [sys.executable, "-m", module, *arguments],
@@ -64,7 +93,7 @@ class Surroundings:
             cwd=CHECKOUT,
             log=self.logs / f"{name.lower().replace(' ', '-')}.log",
             owner=self.owner,
-            ready=lambda: answers_ok(ready_url),
+            ready=lambda: is_ready(ready_url),
         )
 
 
@@ -91,8 +120,8 @@ def simulator_part(
     )
 
 
-def api_part(around: Surroundings, *, wiring: Wiring) -> Part:
-    """The HTTP API under gunicorn."""
+def api_part(around: Surroundings, *, wiring: Wiring, degraded_is_ready: bool = False) -> Part:
+    """The HTTP API under gunicorn. It accepts emails without the broker too, but is degraded then."""
     return around.part(
         "API",
         "gunicorn",
@@ -101,6 +130,7 @@ def api_part(around: Surroundings, *, wiring: Wiring) -> Part:
         "api:create_app()",
         env=wiring.environment(),
         ready_url=f"{wiring.api_url}/readyz",
+        is_ready=answers_ok if degraded_is_ready else says_ready,
     )
 
 
@@ -112,13 +142,3 @@ def consumers_part(around: Surroundings, *, wiring: Wiring, number: int, health_
         env={**wiring.environment(), "CONSUMERS_HEALTH_PORT": str(health_port)},
         ready_url=f"http://{LOOPBACK}:{health_port}/readyz",
     )
-
-
-def answers_ok(url: str) -> bool:
-    """Whether a GET is answered 200 within a second."""
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.get(url, timeout=1.0).status_code == HTTPStatus.OK
-    except requests.RequestException:
-        return False

@@ -72,7 +72,7 @@ class System:
             secret=known_secrets[-1] if known_secrets else "",
             options=simulator_options,
         )
-        self.api_process = api_part(around, wiring=self.wiring)
+        self.api_process = api_part(around, wiring=self.wiring, degraded_is_ready=True)
         self.around = around
         self.consumers = [self._new_consumers(number) for number in range(1, consumers + 1)]
         self.api = Api(self.wiring.api_url, key=api_key)
