@@ -1,0 +1,111 @@
+"""Bulk never delays a one-time password, and never starves: slots are reserved, the rest shared by weight."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.harness.amqp import AmqpClient, Outgoing
+from tests.harness.api import email
+from tests.harness.broker import VirtualHost
+from tests.harness.deadline import wait_until
+from tests.harness.system import System
+
+StartSystem = Callable[..., System]
+
+SLOTS = 16
+CONFIG = f"""
+[provider]
+max_in_flight = {SLOTS}
+[slots]
+reserved = 4
+[loops]
+relay_grace = "10m"
+"""
+# The relay must not publish the backlog a second time while it is being published.
+
+WAITING = 20_000
+CRITICAL = 12
+LATENCY = 0.5
+
+
+def test_twenty_thousand_waiting_bulk_emails_do_not_delay_a_critical_one(
+    start_system: StartSystem, vhost: VirtualHost
+) -> None:
+    system = start_system(config=CONFIG)
+    system.provider.set_faults(latency=LATENCY)
+    idle = [_send_critical(system, f"idle-{number}@example.com") for number in range(CRITICAL)]
+
+    publish_as_service(vhost, "bulk.newsletter", WAITING, recipient="bulk@example.com")
+    wait_until(
+        lambda: vhost.depth("email.bulk") > WAITING * 0.9,
+        within=180,
+        what="the bulk emails wait in their lane",
+    )
+    wait_until(lambda: system.provider.summary()["in_flight"] >= SLOTS - 4, within=30, what="bulk is busy")
+
+    busy = [_send_critical(system, f"busy-{number}@example.com") for number in range(CRITICAL)]
+    submissions = system.provider.submissions()
+    overtaken = [_started_between(submissions, sent_at, arrived_at) for sent_at, arrived_at in busy]
+
+    print(
+        f"/send to provider, idle: median {_median_ms(idle):.0f} ms; with {WAITING} bulk emails waiting: "
+        f"median {_median_ms(busy):.0f} ms; bulk submissions started meanwhile: {overtaken}"
+    )
+    assert vhost.depth("email.bulk") > WAITING / 2, "the backlog was gone before the end"
+    assert max(overtaken) <= SLOTS
+
+
+def test_under_a_transactional_overload_bulk_keeps_its_weight(
+    start_system: StartSystem, vhost: VirtualHost
+) -> None:
+    # 12 shared slots, weights 3 and 1: nine transactional calls to three bulk ones.
+    weights = "[lanes.transactional]\nweight = 3\n[lanes.bulk]\nweight = 1\n"
+    system = start_system(config=CONFIG + weights)
+    system.consumers[0].stop(within=30)
+    system.provider.set_faults(latency=0.2)
+    bodies = [email(lane=lane, recipient=f"{lane}@example.com") for lane in ("transactional", "bulk")]
+    system.api.send_many(bodies * 400)
+    wait_until(
+        lambda: vhost.depth("email.bulk") == 400 and vhost.depth("email.transactional") == 400,
+        within=60,
+        what="both lanes are full",
+    )
+    system.start()
+    wait_until(lambda: system.provider.received() >= 240, within=60, what="many were submitted")
+
+    first = [submission["recipient"] for submission in system.provider.submissions()[:240]]
+    bulk = first.count("bulk@example.com")
+    print(f"of the first {len(first)} submissions {bulk} were bulk; its weight is a quarter")
+    assert 0.8 * 60 <= bulk <= 1.2 * 60
+
+
+def publish_as_service(vhost: VirtualHost, routing_key: str, count: int, *, recipient: str) -> None:
+    """Publish emails to ``email.ingest`` as the example service does."""
+    service = AmqpClient(vhost.service_url)
+    try:
+        for _ in range(count // 1000):
+            messages = [Outgoing(body=email(recipient=recipient), user_id=vhost.service) for _ in range(1000)]
+            service.publish("email.ingest", routing_key, messages)
+    finally:
+        service.close()
+
+
+def _send_critical(system: System, recipient: str) -> tuple[float, float]:
+    """When it was sent, and when it arrived at the provider (epoch seconds)."""
+    sent_at = time.time()
+    request_id = system.api.send(lane="critical", recipient=recipient)
+    system.api.wait_for_status(request_id, "sent", within=60)
+    [submission] = system.provider.submissions_of(request_id)
+    return sent_at, submission["received_at"]
+
+
+def _started_between(submissions: list[dict[str, Any]], sent_at: float, arrived_at: float) -> int:
+    return sum(
+        submission["recipient"] == "bulk@example.com" and sent_at < submission["received_at"] < arrived_at
+        for submission in submissions
+    )
+
+
+def _median_ms(times: list[tuple[float, float]]) -> float:
+    return statistics.median(arrived_at - sent_at for sent_at, arrived_at in times) * 1000
