@@ -57,6 +57,7 @@ class WebhookCourier:
         self._session: aiohttp.ClientSession | None = None
         self._epoch = 0
         self._pending = 0
+        self._under_way = 0
         self._counts: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -76,9 +77,9 @@ class WebhookCourier:
             await self._session.close()
 
     def forget(self) -> None:
-        """Drops what is pending and the counts."""
+        """Drops the counts and what is pending, other than the calls under way."""
         self._epoch += 1
-        self._pending = 0
+        self._pending = self._under_way
         self._counts.clear()
 
     def summary(self) -> dict[str, int]:
@@ -122,10 +123,14 @@ class WebhookCourier:
         if letter.epoch != self._epoch:
             return
         started = time.time()
+        self._under_way += 1
         result = "lost" if letter.lost else await self._post(letter.submission.request_id, letter.reports[0])
+        self._under_way -= 1
         letter.submission.add_webhook(WebhookTry(letter.reports[0], started, result))
         if letter.epoch == self._epoch:
             self._go_on(letter, result)
+        else:
+            self._pending -= 1
 
     def _go_on(self, letter: Letter, result: int | str) -> None:
         taken = isinstance(result, int) and 200 <= result < 300

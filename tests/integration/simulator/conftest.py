@@ -34,6 +34,7 @@ def provider(shared_simulator: Simulator, hooks: Receiver) -> Simulator:
     """The simulator, healthy and with empty logs."""
     shared_simulator.delete("/_faults")
     shared_simulator.delete("/_log")
+    shared_simulator.wait_until_quiet()
     hooks.webhooks.clear()
     return shared_simulator
 

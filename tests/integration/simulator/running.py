@@ -14,6 +14,7 @@ from tests.harness.deadline import wait_until
 
 SECRET = "between-the-two-of-us"
 CALL_S = 30.0
+STOP_S = 10.0
 
 
 class Simulator:
@@ -89,8 +90,12 @@ def simulator(*options: str, secret: str = SECRET) -> Iterator[Simulator]:
             raise AssertionError(f"the simulator did not start: {process.communicate()[1]}")
         yield Simulator(process, line.strip())
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def start(*options: str, secret: str = SECRET) -> subprocess.Popen[str]:

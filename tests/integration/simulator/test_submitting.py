@@ -79,10 +79,14 @@ def test_a_double_submission_is_a_double_email(provider: Simulator) -> None:
     assert (summary["received"], summary["accepted"], summary["duplicates"]) == (3, 3, ["twice"])
 
 
-def test_a_timeout_may_be_followed_by_an_acceptance(provider: Simulator) -> None:
-    assert provider.submit("fault+504-then-accept.0.5@example.com", request_id="late").status_code == 504
+def test_until_it_is_accepted_late_an_email_is_unknown(provider: Simulator) -> None:
+    assert provider.submit("fault+504-then-accept.100@example.com", request_id="late").status_code == 504
     assert provider.summary()["pending_accepts"] == 1
     assert provider.ask("late").status_code == 404
+
+
+def test_a_timeout_may_be_followed_by_an_acceptance(provider: Simulator) -> None:
+    assert provider.submit("fault+504-then-accept.0.5@example.com", request_id="late").status_code == 504
     provider.wait_until_quiet()
     (entry,) = provider.log()
     assert entry["accepted_at"] - entry["answered_at"] >= 0.5
@@ -123,7 +127,7 @@ def test_a_hanging_call_lasts_until_its_caller_hangs_up(provider: Simulator, tag
 
 
 def test_calls_in_flight_are_counted(provider: Simulator) -> None:
-    callers = [threading.Thread(target=provider.submit, args=("fault+slow.1@example.com",)) for _ in range(5)]
+    callers = [threading.Thread(target=provider.submit, args=("fault+slow.3@example.com",)) for _ in range(5)]
     for caller in callers:
         caller.start()
     wait_until(lambda: provider.summary()["in_flight"] == 5, within=10, what="five calls are in flight")

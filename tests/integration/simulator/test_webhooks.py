@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+import threading
 
 import pytest
 
@@ -79,9 +80,14 @@ def test_a_report_may_come_before_the_answer(provider: Simulator, hooks: Receive
     assert entry["webhooks"][0]["at"] <= hooks.webhooks[0].at <= entry["answered_at"]
 
 
+def test_until_its_report_is_due_an_email_is_only_accepted(provider: Simulator) -> None:
+    provider.submit("fault+webhook-late.100@example.com", request_id="a")
+    assert provider.ask("a").json()["STATUS"] == "ACCEPTED"
+    assert provider.summary()["webhooks"]["pending"] == 1
+
+
 def test_a_report_may_be_late(provider: Simulator, hooks: Receiver) -> None:
     provider.submit("fault+webhook-late.0.5@example.com", request_id="a")
-    assert provider.ask("a").json()["STATUS"] == "ACCEPTED"
     hooks.wait_for(1)
     assert hooks.webhooks[0].at - provider.log()[0]["accepted_at"] >= 0.5
 
@@ -145,3 +151,17 @@ def test_without_an_address_the_status_endpoint_still_learns_the_end() -> None:
         silent.submit("fault+webhook-failed@example.com", request_id="a")
         wait_until(lambda: silent.ask("a").json()["STATUS"] == "FAILED", within=10, what="the delivery ended")
         assert silent.log()[0]["webhooks"] == []
+
+
+def test_a_webhook_under_way_is_pending_even_when_its_email_is_forgotten(
+    provider: Simulator, hooks: Receiver
+) -> None:
+    let_go = threading.Event()
+    hooks.answer = lambda _: 500 * let_go.wait(30)
+    provider.submit("anna@example.com")
+    hooks.wait_for(1)
+    provider.delete("/_log")
+    assert provider.summary()["webhooks"]["pending"] == 1
+    let_go.set()
+    provider.wait_until_quiet()
+    assert len(hooks.webhooks) == 1
