@@ -1,6 +1,6 @@
 """The states of an email and the table of transitions between them.
 
-docs/states.md draws this table; tests/unit/domain/test_states_document.py compares the two.
+docs/states.md draws this table; tests/unit/delivery/domain/test_states_document.py compares the two.
 """
 
 from enum import StrEnum

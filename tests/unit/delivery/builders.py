@@ -1,0 +1,81 @@
+"""Values with sensible defaults, so that a test names only what it is about."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from delivery.domain.emails import ClaimedEmail, Content, EmailRequest, NewEmail, Standing
+from delivery.domain.lanes import Lane, LanePolicy
+from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.states import State
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+CONTENT = Content(sender="shop@example.com", recipient="ann@example.com", message="Hello")
+EMAIL_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def claimed(**changes: Any) -> ClaimedEmail:
+    """An email that was accepted at NOW and claimed for its first attempt."""
+    values: dict[str, Any] = {
+        "email_id": EMAIL_ID,
+        "tenant_id": "default",
+        "lane": Lane.TRANSACTIONAL,
+        "priority": 1,
+        "content": CONTENT,
+        "gen": 1,
+        "token": "token",
+        "attempts": 0,
+        "calls": 1,
+        "waits": 0,
+        "accepted_at": NOW,
+        "waiting_since": NOW,
+        "expires_at": None,
+    }
+    return ClaimedEmail(**{**values, **changes})
+
+
+def new_email(email_id: str = EMAIL_ID, **changes: Any) -> NewEmail:
+    """``changes`` are those of the request: lane, priority, expires_at, content."""
+    return NewEmail(
+        email_id=email_id,
+        tenant_id="default",
+        request=EmailRequest(**{"content": CONTENT, **changes}),
+        accepted_at=NOW,
+    )
+
+
+def standing(**changes: Any) -> Standing:
+    values: dict[str, Any] = {
+        "email_id": EMAIL_ID,
+        "state": State.QUEUED,
+        "gen": 1,
+        "attempts": 0,
+        "calls": 0,
+        "accepted_at": NOW,
+        "updated_at": NOW,
+        "due_at": NOW,
+    }
+    return Standing(**{**values, **changes})
+
+
+def owed_email(**changes: Any) -> OwedEmail:
+    values: dict[str, Any] = {
+        "email_id": EMAIL_ID,
+        "gen": 1,
+        "to": OwedTo.LANE,
+        "lane": Lane.TRANSACTIONAL,
+        "priority": 1,
+        "due_at": NOW,
+        "attempts": 0,
+        "waits": 0,
+        "accepted_at": NOW,
+    }
+    return OwedEmail(**{**values, **changes})
+
+
+def policy(*waits: float, max_wait: timedelta = timedelta(hours=12), weight: int = 1) -> LanePolicy:
+    """``waits``: the retry schedule in seconds."""
+    return LanePolicy(retry_schedule=tuple(seconds(wait) for wait in waits), max_wait=max_wait, weight=weight)

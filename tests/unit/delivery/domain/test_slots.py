@@ -1,0 +1,122 @@
+import heapq
+import random
+from collections import Counter
+
+import pytest
+
+from delivery.domain.lanes import SHARING_LANES, Lane
+from delivery.domain.slots import Slots
+
+C, T, S, B = Lane.CRITICAL, Lane.TRANSACTIONAL, Lane.STANDARD, Lane.BULK
+WEIGHTS = {C: 1, T: 6, S: 3, B: 1}
+EVERY_LANE = list(Lane)
+
+
+def _starts(
+    slots: Slots,
+    waiting: list[Lane],
+    *,
+    count: int,
+    calls_take: dict[Lane, float] | None = None,
+    seed: int = 1,
+) -> list[Lane]:
+    """The lanes of the next ``count`` starts while ``waiting`` never run dry; calls take random times."""
+    chance = random.Random(seed)
+    calls: list[tuple[float, int, Lane]] = []
+    started: list[Lane] = []
+    now = 0.0
+    while len(started) < count:
+        lane = slots.take(waiting)
+        if lane is not None:
+            mean = (calls_take or {}).get(lane, 1.0)
+            heapq.heappush(calls, (now + chance.uniform(0.5, 1.5) * mean, len(started), lane))
+            started.append(lane)
+        else:
+            now, _, lane = heapq.heappop(calls)
+            slots.release(lane)
+    for _, _, lane in calls:
+        slots.release(lane)
+    return started
+
+
+def test_only_critical_may_use_the_reserved_slots() -> None:
+    slots = Slots(total=8, reserved=3, weights=WEIGHTS)
+    assert [slots.take([T, S, B]) for _ in range(6)].count(None) == 1
+    assert [slots.take(EVERY_LANE) for _ in range(4)] == [C, C, C, None]
+    assert slots.in_use == 8
+
+
+def test_critical_may_use_every_slot_and_goes_first() -> None:
+    slots = Slots(total=4, reserved=1, weights=WEIGHTS)
+    assert [slots.take(EVERY_LANE) for _ in range(5)] == [C, C, C, C, None]
+
+
+def test_a_released_slot_is_free_again() -> None:
+    slots = Slots(total=1, reserved=0, weights=WEIGHTS)
+    assert slots.take([B]) is B
+    assert slots.take([B]) is None
+    slots.release(B)
+    assert slots.take([B]) is B
+
+
+def test_a_lanes_largest_share_is_what_it_may_hold_at_once() -> None:
+    slots = Slots(total=10, reserved=4, weights=WEIGHTS)
+    assert [slots.largest_share(lane) for lane in Lane] == [10, 6, 6, 6]
+
+
+def test_nothing_waiting_takes_no_slot() -> None:
+    slots = Slots(total=2, reserved=0, weights=WEIGHTS)
+    assert slots.take([]) is None
+    assert slots.in_use == 0
+
+
+@pytest.mark.parametrize("reserved", [-1, 4, 5])
+def test_reserved_slots_must_be_fewer_than_all(reserved: int) -> None:
+    with pytest.raises(ValueError, match="reserved"):
+        Slots(total=4, reserved=reserved, weights=WEIGHTS)
+
+
+@pytest.mark.parametrize("shared", [1, 2, 3, 4, 5, 7, 10, 28, 64])
+def test_under_overload_every_lane_keeps_its_weight(shared: int) -> None:
+    slots = Slots(total=shared + 2, reserved=2, weights=WEIGHTS)
+    share = Counter(_starts(slots, [T, S, B], count=4000))
+    for lane in SHARING_LANES:
+        assert share[lane] / 4000 == pytest.approx(WEIGHTS[lane] / 10, rel=0.1)
+
+
+@pytest.mark.parametrize("shared", [1, 2, 3, 8])
+def test_no_lane_starves_however_small_its_weight(shared: int) -> None:
+    slots = Slots(total=shared, reserved=0, weights={C: 1, T: 100, S: 100, B: 1})
+    assert B in _starts(slots, [T, S, B], count=1000)
+
+
+@pytest.mark.parametrize("lanes", [[B], [S, B], [T]])
+def test_an_idle_lanes_share_is_used_by_the_others(lanes: list[Lane]) -> None:
+    slots = Slots(total=10, reserved=2, weights=WEIGHTS)
+    assert [slots.take(lanes) for _ in range(9)].count(None) == 1
+
+
+def test_two_lanes_share_what_the_third_leaves_by_their_weights() -> None:
+    share = Counter(_starts(Slots(total=3, reserved=0, weights=WEIGHTS), [T, S], count=3000))
+    assert share[T] / share[S] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("shared", [1, 3, 8])
+@pytest.mark.parametrize("scale", [1, 100])
+def test_a_lane_that_was_idle_for_long_takes_no_more_than_its_weight_afterwards(
+    shared: int, scale: int
+) -> None:
+    weights = {lane: weight * scale for lane, weight in WEIGHTS.items()}
+    slots = Slots(total=shared, reserved=0, weights=weights)
+    _starts(slots, [S, B], count=2000)
+    share = Counter(_starts(slots, [T, S, B], count=100))
+    assert share[T] <= 60 + 10
+    assert share[B] >= 10 - 5
+
+
+def test_a_lane_whose_calls_hang_holds_no_more_slots_than_its_weight_gives_it() -> None:
+    """Bulk goes to a recipient that takes a hundred times as long: the others' capacity stays theirs."""
+    slots = Slots(total=10, reserved=0, weights=WEIGHTS)
+    share = Counter(_starts(slots, [T, S, B], count=3000, calls_take={B: 100.0}))
+    assert share[T] / share[S] == pytest.approx(2, rel=0.1)
+    assert share[T] + share[S] > 2500

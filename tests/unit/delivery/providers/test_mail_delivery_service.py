@@ -1,0 +1,299 @@
+import hashlib
+import hmac
+import json
+import ssl
+from contextlib import suppress
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.domain.errors import InvalidRequest, NotAuthenticated
+from delivery.domain.outcomes import Outcome
+from delivery.domain.reports import Report
+from delivery.providers.mail_delivery_service import parse_events, read_answer, read_error, verify
+
+ACCEPTED = b'{"STATUS":"ACCEPTED"}'
+ERROR = b'{"STATUS":"ERROR"}'
+HTML = b"<html>Bad gateway</html>"
+O = Outcome  # noqa: E741 - it heads a table
+
+# DESIGN.md, section 6, row by row
+ANSWERS = [
+    # 2xx and its accepting body
+    (200, ACCEPTED, O.ACCEPTED),
+    (201, ACCEPTED, O.ACCEPTED),
+    (202, ACCEPTED, O.ACCEPTED),
+    (200, b' {"STATUS": "ACCEPTED", "more": 1}\n', O.ACCEPTED),
+    # a no to this email
+    (400, b'{"errors":["bad recipient"]}', O.REJECTED),
+    (400, ERROR, O.REJECTED),
+    (413, HTML, O.REJECTED),
+    (422, b"", O.REJECTED),
+    # its quota
+    (429, b"", O.THROTTLED),
+    (429, ERROR, O.THROTTLED),
+    # our credential or address is wrong
+    (401, HTML, O.MISCONFIGURED),
+    (403, b"", O.MISCONFIGURED),
+    (404, HTML, O.MISCONFIGURED),
+    (405, b"", O.MISCONFIGURED),
+    (301, b"", O.MISCONFIGURED),
+    (302, HTML, O.MISCONFIGURED),
+    (307, b"", O.MISCONFIGURED),
+    (308, b"", O.MISCONFIGURED),
+    # definitely not now
+    (408, b"", O.UNAVAILABLE),
+    (503, HTML, O.UNAVAILABLE),
+    (503, ERROR, O.UNAVAILABLE),
+    (500, ERROR, O.UNAVAILABLE),
+    (200, ERROR, O.UNAVAILABLE),
+    # a gateway's word, or a body that is not its own: nobody knows
+    (502, HTML, O.UNKNOWN),
+    (504, HTML, O.UNKNOWN),
+    (504, ERROR, O.UNKNOWN),
+    (500, HTML, O.UNKNOWN),
+    (500, b"", O.UNKNOWN),
+    (500, ACCEPTED, O.UNKNOWN),
+    (599, b"", O.UNKNOWN),
+    (200, HTML, O.UNKNOWN),
+    (200, b"", O.UNKNOWN),
+    (200, b"ACCEPTED", O.UNKNOWN),
+    (200, b'"ACCEPTED"', O.UNKNOWN),
+    (200, b'{"STATUS":"accepted"}', O.UNKNOWN),
+    (200, b'{"status":"ACCEPTED"}', O.UNKNOWN),
+    (200, b'{"STATUS":"QUEUED"}', O.UNKNOWN),
+    (200, b'{"STATUS":["ACCEPTED"]}', O.UNKNOWN),
+    (200, b'["ACCEPTED"]', O.UNKNOWN),
+    (200, b'{"STATUS":"ACCEPTED"', O.UNKNOWN),
+    (200, b"\xff\xfe", O.UNKNOWN),
+    (200, b"[" * 100_000, O.UNKNOWN),
+    (204, b"", O.UNKNOWN),
+    (100, b"", O.UNKNOWN),
+    (600, b"", O.UNKNOWN),
+    # a no that says nothing about this email
+    (402, b"", O.UNAVAILABLE),
+    (418, HTML, O.UNAVAILABLE),
+    (425, b"", O.UNAVAILABLE),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "outcome"), ANSWERS, ids=lambda value: ascii(value)[:40])
+def test_what_an_answer_means(status: int, body: bytes, outcome: Outcome) -> None:
+    assert read_answer(status, body, {}).outcome is outcome
+
+
+@given(st.integers(100, 999), st.binary(max_size=100))
+def test_an_answer_means_accepted_only_if_it_says_so(status: int, body: bytes) -> None:
+    if read_answer(status, body, {}).outcome is Outcome.ACCEPTED:
+        assert 200 <= status < 300
+        assert json.loads(body)["STATUS"] == "ACCEPTED"
+
+
+def test_an_answers_detail_holds_nothing_of_what_the_provider_wrote() -> None:
+    body = b'{"STATUS":"ann@example.com is unknown here"}'
+    assert read_answer(400, body, {}).detail == "HTTP 400"
+    assert read_answer(500, ERROR, {}).detail == "HTTP 500 ERROR"
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        (None, None),
+        ("0", timedelta(0)),
+        ("120", timedelta(minutes=2)),
+        ("86401", timedelta(days=1)),
+        ("9" * 400, timedelta(days=1)),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("²", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_the_wait_that_is_asked_for_is_in_seconds_and_bounded(
+    header: str | None, wait: timedelta | None
+) -> None:
+    headers = {} if header is None else {"Retry-After": header}
+    assert read_answer(429, b"", headers).retry_after == wait
+
+
+# Calls that brought no answer
+
+_KEY = cast(Any, SimpleNamespace(host="provider.example", port=443, ssl=True))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiohttp.ClientConnectorError(_KEY, ConnectionRefusedError(111, "refused")),
+        aiohttp.ClientConnectorDNSError(_KEY, OSError(-2, "Name or service not known")),
+        aiohttp.ClientConnectorSSLError(_KEY, ssl.SSLError(1, "handshake failure")),
+        aiohttp.ClientConnectorCertificateError(_KEY, ssl.CertificateError("expired")),
+        aiohttp.ConnectionTimeoutError("connect"),
+        aiohttp.InvalidURL("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("request_was_sent", [True, False])
+def test_what_never_reached_the_provider_is_unavailable(error: Exception, request_was_sent: bool) -> None:
+    answer = read_error(error, request_was_sent=request_was_sent)
+    assert answer.outcome is Outcome.UNAVAILABLE
+    assert answer.detail == f"not connected: {type(error).__name__}"
+
+
+LOST = [
+    aiohttp.ServerDisconnectedError(),
+    aiohttp.ServerTimeoutError("read"),
+    aiohttp.SocketTimeoutError("read"),
+    aiohttp.ClientOSError(104, "reset"),
+    aiohttp.ClientPayloadError("cut short"),
+    TimeoutError(),
+    TimeoutError(),
+    ConnectionResetError(104, "reset"),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
+def test_what_was_sent_and_brought_no_answer_is_unknown(error: Exception) -> None:
+    answer = read_error(error, request_was_sent=True)
+    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.detail == f"no answer: {type(error).__name__}"
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
+def test_what_ended_before_a_byte_was_out_is_unavailable(error: Exception) -> None:
+    assert read_error(error, request_was_sent=False).outcome is Outcome.UNAVAILABLE
+
+
+def test_an_errors_detail_holds_nothing_of_its_text() -> None:
+    error = aiohttp.ClientOSError(1, "ann@example.com")
+    assert "ann" not in read_error(error, request_was_sent=True).detail
+
+
+# Webhooks: who sent them
+
+RAW = b'{"ID":"1","STATUS":"DELIVERED"}'
+
+
+def _signature(secret: str, raw: bytes = RAW) -> str:
+    return "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize("signed_with", ["new", "old"])
+def test_a_signature_with_any_of_the_secrets_is_taken(signed_with: str) -> None:
+    verify(RAW, _signature(signed_with), secrets=("new", "old"))
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        None,
+        "",
+        "sha256=",
+        _signature("retired"),
+        _signature("new", RAW + b" "),
+        _signature("new").removeprefix("sha256="),
+        _signature("new").upper(),
+        _signature("new") + " ",
+        _signature("new")[:-1],
+        "sha256=" + "é" * 64,
+        "sha256=\ud800",
+    ],
+    ids=ascii,
+)
+def test_any_other_signature_is_refused(signature: str | None) -> None:
+    with pytest.raises(NotAuthenticated):
+        verify(RAW, signature, secrets=("new", "old"))
+
+
+@pytest.mark.parametrize("signature", [None, "", _signature("")])
+def test_without_secrets_nobody_is_believed(signature: str | None) -> None:
+    with pytest.raises(NotAuthenticated):
+        verify(RAW, signature, secrets=())
+
+
+# Webhooks: what they say
+
+
+def _parse(body: object) -> Any:
+    return parse_events(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "report"),
+    [("DELIVERED", Report.DELIVERED), ("REJECTED", Report.REJECTED), ("FAILED", Report.FAILED)],
+)
+def test_a_report_becomes_one_event(status: str, report: Report) -> None:
+    (event,) = _parse({"ID": "e1", "STATUS": status})
+    assert (event.provider, event.email_id, event.report) == ("mail-delivery-service", "e1", report)
+
+
+def test_a_repeated_delivery_is_the_same_event_however_it_is_spaced() -> None:
+    (one,) = parse_events(b'{"ID":"e1","STATUS":"FAILED"}')
+    (other,) = parse_events(b' { "STATUS": "FAILED",\n "ID": "e1" } ')
+    assert one == other
+
+
+def test_different_reports_are_different_events() -> None:
+    ids = {
+        _parse({"ID": email, "STATUS": status, **more})[0].event_id
+        for email in ("e1", "e2")
+        for status in ("DELIVERED", "FAILED")
+        for more in ({}, {"at": 1})
+    }
+    assert len(ids) == 8
+
+
+def test_the_raw_report_is_kept_with_fields_that_we_dont_know() -> None:
+    (event,) = _parse({"ID": "e1", "STATUS": "FAILED", "WHY": "mailbox full – ünï"})
+    assert json.loads(event.raw) == {"ID": "e1", "STATUS": "FAILED", "WHY": "mailbox full – ünï"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "body is not JSON"),
+        (b"ID=1", "body is not JSON"),
+        (b"\xff", "body is not JSON"),
+        (b"[" * 100_000, "body is not JSON"),
+        (b"[]", "body must be a JSON object"),
+        (b"null", "body must be a JSON object"),
+        (b'{"STATUS":"FAILED"}', "missing or wrong ID field"),
+        (b'{"ID":"","STATUS":"FAILED"}', "missing or wrong ID field"),
+        (b'{"ID":1,"STATUS":"FAILED"}', "missing or wrong ID field"),
+        (b'{"ID":"' + b"x" * 201 + b'","STATUS":"FAILED"}', "missing or wrong ID field"),
+        (b'{"ID":"e1"}', "STATUS must be one of DELIVERED, REJECTED, FAILED"),
+        (b'{"ID":"e1","STATUS":"delivered"}', "STATUS must be one of DELIVERED, REJECTED, FAILED"),
+        (b'{"ID":"e1","STATUS":["FAILED"]}', "STATUS must be one of DELIVERED, REJECTED, FAILED"),
+        (b'{"ID":"\\ud800","STATUS":"FAILED"}', "body has characters that are not valid Unicode"),
+    ],
+    ids=lambda value: ascii(value)[:50],
+)
+def test_anything_else_is_refused_with_a_reason(raw: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_events(raw)
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 3))
+def test_deep_nesting_is_taken_or_refused(depth: int) -> None:
+    raw = b'{"ID":"e1","STATUS":"FAILED","x":' + b"[" * depth + b"]" * depth + b"}"
+    _taken_or_refused(raw)
+
+
+OBJECTS = st.dictionaries(st.text(), st.text() | st.floats() | st.none())
+
+
+@given(st.binary(max_size=100) | OBJECTS.map(lambda body: json.dumps(body).encode()))
+def test_whatever_comes_is_taken_or_refused(raw: bytes) -> None:
+    _taken_or_refused(raw)
+
+
+def _taken_or_refused(raw: bytes) -> None:
+    with suppress(InvalidRequest):
+        assert parse_events(raw)
