@@ -9,9 +9,9 @@ class Slots:
     """Counts slots in use and picks the lane that gets the next one.
 
     ``critical`` may use every slot; the other lanes share all but the reserved ones. Among those that
-    have something waiting, the lane furthest below its weighted share is next, so that no lane starves
-    and an idle lane's share is used by the others. Where lanes are equally far (with very few slots they
-    always are), the one that had fewest starts for its weight is next.
+    have something waiting, the one that had fewest starts for its weight is next, so that no lane starves,
+    and an idle lane's share is used by the others. A lane that holds its weighted share of the slots
+    already lets the others go first: one whose calls hang takes no capacity from them.
     """
 
     def __init__(self, *, total: int, reserved: int, weights: Mapping[Lane, int]) -> None:
@@ -20,6 +20,7 @@ class Slots:
         self._total = total
         self._shared = total - reserved
         self._weights = {lane: weights[lane] for lane in SHARING_LANES}
+        self._most_credit = 1 / min(self._weights.values())
         self._in_use = dict.fromkeys(Lane, 0)
         self._starts = dict.fromkeys(SHARING_LANES, 0.0)
 
@@ -44,7 +45,8 @@ class Slots:
         if not candidates:
             return None
         self._forget_idle_credit(candidates)
-        chosen = min(candidates, key=self._claim_on_next)
+        active = sum(self._weights[lane] for lane in SHARING_LANES if lane in waiting or self._in_use[lane])
+        chosen = min(candidates, key=lambda lane: (self._holds_its_share(lane, active), self._starts[lane]))
         self._in_use[chosen] += 1
         self._starts[chosen] += 1 / self._weights[chosen]
         return chosen
@@ -55,11 +57,12 @@ class Slots:
     def _shared_in_use(self) -> int:
         return sum(self._in_use[lane] for lane in SHARING_LANES)
 
-    def _claim_on_next(self, lane: Lane) -> tuple[float, float]:
-        return self._in_use[lane] / self._weights[lane], self._starts[lane]
+    def _holds_its_share(self, lane: Lane, active: int) -> bool:
+        """``active``: the weights of all lanes that wait or hold slots. Shares are rounded up."""
+        return self._in_use[lane] * active >= self._shared * self._weights[lane]
 
     def _forget_idle_credit(self, candidates: list[Lane]) -> None:
         """A lane that had nothing to send for an hour must not take every slot for the next one."""
-        floor = max(self._starts.values()) - 1.0
+        floor = max(self._starts.values()) - self._most_credit
         for lane in candidates:
             self._starts[lane] = max(self._starts[lane], floor)
