@@ -74,8 +74,11 @@ def _retry_or_die(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, 
 
 
 def _wait_or_die(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, now: datetime) -> Settlement:
-    """Wait without spending an attempt, by growing steps, no longer than the lane's max_wait."""
-    schedule = policy.retry_schedule or (policy.max_wait,)
+    """Wait without spending an attempt, by growing steps, no longer than the lane's max_wait.
+
+    The steps are those of the retries; a lane that has none waits a tenth of its max_wait each time.
+    """
+    schedule = policy.retry_schedule or (policy.max_wait / 10,)
     grown = schedule[min(claimed.waits, len(schedule) - 1)]
     wait = max(grown, answer.retry_after or timedelta(0))
     return _delay(
