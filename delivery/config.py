@@ -238,7 +238,8 @@ def _scheme(*schemes: str) -> Any:
     def check(text: str) -> str | None:
         try:
             parts = urlsplit(text)
-            valid = parts.scheme in schemes and bool(parts.netloc)
+            has_one_host = "," not in parts.netloc  # MongoDB's URIs may name several
+            valid = parts.scheme in schemes and bool(parts.hostname) and (not has_one_host or parts.port != 0)
         except ValueError:
             valid = False
         return None if valid else f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"

@@ -16,7 +16,7 @@ def parse_request_id(text: str | None) -> str:
         parsed = uuid.UUID(text)
     except ValueError:
         raise InvalidRequest("request_id is not a UUID") from None
-    if len(text) != 36:
+    if str(parsed) != text.lower():  # uuid takes braces, underscores and any script's digits, too
         raise InvalidRequest("request_id is not a UUID")
     return str(parsed)
 
