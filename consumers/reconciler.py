@@ -14,14 +14,20 @@ LOOP = "reconciler"
 
 async def reconcile_forever(parts: ConsumerParts) -> None:
     """One process at a time does the work; another takes over when it is gone for three turns."""
-    interval = parts.config.loops.reconcile_interval
+    interval, event_grace = parts.config.loops.reconcile_interval, parts.config.loops.relay_grace
     store = parts.store
 
     def turn() -> Reconciled:
         now = utc_now()
         if not store.leadership.hold(LOOP, now=now, ttl=interval * 3):
             return Reconciled(run_out=0, applied=0)
-        return reconcile(claims=store.claims, events=store.events, apply=store.apply_events, now=now)
+        return reconcile(
+            claims=store.claims,
+            events=store.events,
+            apply=store.apply_events,
+            event_grace=event_grace,
+            now=now,
+        )
 
     while True:
         await asyncio.sleep(interval.total_seconds())

@@ -11,9 +11,6 @@ BATCH = 500
 CLOCK_MARGIN = timedelta(seconds=2)
 """How far two machines' clocks may be apart before a lease counts as run out too early."""
 
-EVENT_GRACE = timedelta(seconds=10)
-"""How long a provider event may wait for its message before it is applied without."""
-
 
 class RunOutLeases(Protocol):
     def run_out(self, *, before: datetime, now: datetime) -> int: ...
@@ -36,12 +33,16 @@ def reconcile(
     claims: RunOutLeases,
     events: OverdueEvents,
     apply: Callable[[Sequence[PendingEvent]], object],
+    event_grace: timedelta,
     now: datetime,
 ) -> Reconciled:
-    """One turn. Raises StoreUnavailable; safe to run in several processes at once."""
+    """One turn. Raises StoreUnavailable; safe to run in several processes at once.
+
+    event_grace: how long a provider event may wait for its message before it is applied without.
+    """
     run_out = claims.run_out(before=now - CLOCK_MARGIN, now=now)
     applied = 0
-    while overdue := events.overdue(older_than=now - EVENT_GRACE, limit=BATCH):
+    while overdue := events.overdue(older_than=now - event_grace, limit=BATCH):
         apply(overdue)
         applied += len(overdue)
         if len(overdue) < BATCH:
