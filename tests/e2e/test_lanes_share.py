@@ -20,9 +20,9 @@ max_in_flight = {SLOTS}
 [slots]
 reserved = 4
 [loops]
-relay_grace = "10m"
+relay_grace = "20s"
 """
-# The relay must not publish the backlog a second time while it is being published.
+# The relay shall not publish the backlog a second time while it is being published.
 
 WAITING = 20_000
 CRITICAL = 12
