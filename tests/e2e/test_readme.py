@@ -1,0 +1,119 @@
+"""What README.md shows is what happens: its commands are run as they stand there."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Whole
+from tests.harness import readme
+from tests.harness.system import System
+
+
+@pytest.fixture(scope="module")
+def whole(start_whole: Callable[..., Whole]) -> Whole:
+    return start_whole()
+
+
+@pytest.fixture
+def system(whole: Whole) -> System:
+    return whole.system
+
+
+def shell(script: str, system: System, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run lines of the README, at the address of this system's API."""
+    if shutil.which("curl") is None or shutil.which("openssl") is None:
+        pytest.skip("the README's commands need curl and openssl")
+    script = script.replace("http://127.0.0.1:8080", system.api.url)
+    return subprocess.run(
+        ["bash", "-euc", script],
+        env={"PATH": "/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def example_after(script: str) -> dict[str, Any]:
+    """The answer that the README shows first behind a command."""
+    text = readme.README.read_text(encoding="utf-8")
+    match = re.search(r"^```json\n(.*?)^```$", text[text.index(script) :], re.M | re.S)
+    assert match is not None
+    example: dict[str, Any] = json.loads(match[1])
+    return example
+
+
+def script_with(text: str) -> str:
+    return next(block for block in readme.blocks("sh") if text in block)
+
+
+def shape(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what differs each time: ids and times."""
+    differs = ("request_id", "accepted_at", "updated_at")
+    return {key: type(value) if key in differs else value for key, value in answer.items()}
+
+
+def test_an_email_is_sent_and_asked_about(system: System) -> None:
+    sending = script_with("/send")
+    answer = json.loads(shell(sending, system).stdout)
+    assert shape(answer) == shape(example_after(sending))
+
+    system.api.wait_for_detail(answer["request_id"], "delivered")
+    asking = script_with("/status/")
+    status = json.loads(shell(asking, system, REQUEST_ID=answer["request_id"]).stdout)
+    assert shape(status) == shape(example_after(asking))
+
+
+def test_an_email_without_a_recipient_is_denied(system: System) -> None:
+    (denied,) = (block for block in readme.blocks("sh") if "/send" in block and "recipient" not in block)
+    assert json.loads(shell(denied, system).stdout) == example_after(denied)
+
+
+def test_a_caller_waits_for_the_answer_of_the_provider(system: System) -> None:
+    waiting = script_with("Prefer: wait=5").replace("curl -sS", "curl -sS -i")
+    head, _, body = shell(waiting, system).stdout.partition("\n\n")
+    assert f"HTTP/1.1 {HTTPStatus.OK.value} " in head
+    assert "Preference-Applied: wait=5" in head
+    assert json.loads(body)["detail"] in ("submitted", "delivered")
+
+
+def test_a_webhook_is_signed(system: System) -> None:
+    request_id = system.api.send(recipient="fault+webhook-lost@example.com")
+    system.api.wait_for_detail(request_id, "submitted")
+    signing = script_with("X-Signature")
+    secret = system.wiring.webhook_secrets
+    answer = json.loads(shell(signing, system, REQUEST_ID=request_id, WEBHOOK_SECRET=secret).stdout)
+    assert answer == example_after(signing)
+    system.api.wait_for_detail(request_id, "delivered")
+
+
+def test_a_service_publishes_an_email_and_publishing_it_again_is_harmless(
+    whole: Whole, tmp_path: Path
+) -> None:
+    program = tmp_path / "publish.py"
+    program.write_text(readme.publisher(), encoding="utf-8")
+    system = whole.system
+
+    def publish() -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, str(program)],
+            env={"AMQP_URL": whole.vhost.service_url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    first = publish()
+    assert shape(first) == shape(example_after("publish.py\n```"))
+    assert publish() == first
+    system.api.wait_for_status(first["request_id"], "sent")
+    system.provider.assert_accepted_once([first["request_id"]])
