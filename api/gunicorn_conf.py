@@ -1,6 +1,7 @@
 """gunicorn's settings. Threads, because a request waits for the store and holds no CPU meanwhile."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 from delivery.config import load_config
@@ -19,13 +20,17 @@ graceful_timeout = 12
 accesslog = None  # paths may hold webhook tokens
 control_socket_disable = True
 
+BROKER_WAIT = timedelta(seconds=2)
+"""What is accepted before a worker is connected waits some seconds for the relay."""
+
 
 def on_starting(_server: Any) -> None:
     set_up_logging()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Connect to the broker right away, in the worker: a loop does not survive the fork."""
+    """Connect to the broker before the first request, in the worker: a loop does not survive the fork."""
     set_up_logging()
     parts = worker.wsgi.extensions["postroom"]
     parts.publishing.start()
+    parts.publishing.wait_until_connected(BROKER_WAIT)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
@@ -32,6 +33,7 @@ class PublishingThread:
         self._thread: threading.Thread | None = None
         self._outbox: Outbox | None = None
         self._publisher: Publisher | None = None
+        self._was_connected = threading.Event()
 
     def start(self) -> None:
         """Start the thread unless it runs; returns once it takes debts (the broker may still be away)."""
@@ -44,6 +46,10 @@ class PublishingThread:
             )
             self._thread.start()
             ready.wait()
+
+    def wait_until_connected(self, within: timedelta) -> None:
+        """Wait for the first connection, no longer than ``within``: the broker may be away."""
+        self._was_connected.wait(within.total_seconds())
 
     @property
     def is_connected(self) -> bool:
@@ -66,5 +72,6 @@ class PublishingThread:
     async def _connect(self, publisher: Publisher) -> None:
         try:
             await publisher.connect()
+            self._was_connected.set()
         except TopologyMismatch as error:
             log.error("not publishing: %s", error)
