@@ -22,11 +22,11 @@ OUTAGE_SECONDS = 4.0
 _LANES = {"critical": 10, "transactional": 40, "standard": 30, "bulk": 20}
 """In percent of all emails."""
 
-_REFUSED_ONCE = "fault+error.1@example.com"
+REFUSED_ONCE = "fault+error.1@example.com"
 
 _FAULTS = {
     "ann@example.com": 86,
-    _REFUSED_ONCE: 5,
+    REFUSED_ONCE: 5,
     "fault+webhook-dup.3@example.com": 3,
     "fault+504-then-accept.3@example.com": 2,
     "fault+webhook-rejected@example.com": 2,
@@ -34,7 +34,7 @@ _FAULTS = {
 }
 """Recipients, in percent of all emails: what the provider does to each. simulator/README.md explains them."""
 
-_SLOW_LANES = ("standard", "bulk")
+SLOW_LANES = ("standard", "bulk")
 """Their second retry comes after minutes: long enough for the outage, too long for one more failure."""
 
 _CONNECTIONS = 8
@@ -66,7 +66,7 @@ def demo(*, folder: Path, count: int, within: float, console: Console) -> int:
     """Send `count` emails and follow them for up to `within` seconds. 0 if every one came to an end."""
     try:
         target = _find(folder)
-        followed = _send_around_an_outage(target, _emails(count), console)
+        followed = _send_around_an_outage(target, mixed_emails(count), console)
     except (NotRunning, DemoImpossible, requests.RequestException) as error:
         console.print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -91,7 +91,8 @@ def _find(folder: Path) -> Target:
     )
 
 
-def _emails(count: int) -> list[dict[str, str]]:
+def mixed_emails(count: int) -> list[dict[str, str]]:
+    """Bodies for POST /send, over all lanes and faults; for one count always the same."""
     draw = random.Random(count)  # the same mixture every time
     lanes = draw.choices(list(_LANES), weights=list(_LANES.values()), k=count)
     recipients = draw.choices(list(_FAULTS), weights=list(_FAULTS.values()), k=count)
@@ -100,7 +101,7 @@ def _emails(count: int) -> list[dict[str, str]]:
 
 
 def _email(number: int, lane: str, recipient: str) -> dict[str, str]:
-    if lane in _SLOW_LANES and recipient == _REFUSED_ONCE:
+    if lane in SLOW_LANES and recipient == REFUSED_ONCE:
         recipient = "ann@example.com"
     return {"sender": "shop@example.com", "recipient": recipient, "message": f"Email {number}", "lane": lane}
 

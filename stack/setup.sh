@@ -184,5 +184,6 @@ if ! flock -n 9; then
   flock 9
 fi
 if is_root; then remove_our_policy; fi
-ensure_packages
+# First what only root can mend, so that nobody waits for the rest before hearing of it.
 [ "$purpose" = lint ] || ensure_rabbitmq
+ensure_packages
