@@ -20,6 +20,7 @@ from consumers.settlement import acknowledge, give_back, refuse, until_store_ans
 from consumers.strays import StrayMessage, Strays
 from consumers.subscription import Subscription
 from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.lanes import Lane
@@ -52,10 +53,11 @@ class _Answered:
 
 
 class LanesConsumer:
-    def __init__(self, parts: ConsumerParts, outbox: Outbox, leases: Leases) -> None:
+    def __init__(self, parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, leases: Leases) -> None:
         config = parts.config
         self._parts = parts
         self._outbox = outbox
+        self._announcer = announcer
         self._leases = leases
         self._slots = Slots(
             total=config.provider.max_in_flight,
@@ -211,7 +213,7 @@ class LanesConsumer:
         self._has_answers.set()
 
     async def _settle(self, batch: list[_Answered]) -> None:
-        owed = await until_store_answers(
+        settled = await until_store_answers(
             lambda: settle_emails(
                 [(item.email, item.answer) for item in batch],
                 claims=self._parts.store.claims,
@@ -221,7 +223,8 @@ class LanesConsumer:
         )
         for item in batch:
             self._leases.let_go(item.email.token, item.email.email_id)
-        self._outbox.hand_over(owed)
+        self._outbox.hand_over(settled.owed)
+        self._announcer.tell(settled.happened)
         await acknowledge(item.message for item in batch)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

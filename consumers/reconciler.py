@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.announcer import Announcer
 from delivery.domain.errors import StoreUnavailable
 from delivery.use_cases.reconcile import Reconciled, reconcile
 
@@ -12,7 +13,7 @@ log = logging.getLogger(__name__)
 LOOP = "reconciler"
 
 
-async def reconcile_forever(parts: ConsumerParts) -> None:
+async def reconcile_forever(parts: ConsumerParts, announcer: Announcer) -> None:
     """One process at a time does the work; another takes over when it is gone for three turns."""
     interval, event_grace = parts.config.loops.reconcile_interval, parts.config.loops.relay_grace
     store = parts.store
@@ -20,7 +21,7 @@ async def reconcile_forever(parts: ConsumerParts) -> None:
     def turn() -> Reconciled:
         now = utc_now()
         if not store.leadership.hold(LOOP, now=now, ttl=interval * 3):
-            return Reconciled(run_out=0, applied=0)
+            return Reconciled()
         return reconcile(
             claims=store.claims,
             events=store.events,
@@ -35,6 +36,7 @@ async def reconcile_forever(parts: ConsumerParts) -> None:
             done = await asyncio.to_thread(turn)
         except StoreUnavailable:
             continue
+        announcer.tell(done.happened)
         if done.run_out:
             log.warning("leases ran out, now unconfirmed count=%d", done.run_out)
         if done.applied:

@@ -21,6 +21,7 @@ from consumers.relay import relay_forever
 from consumers.requeue import requeue_consumer
 from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts, process_name, publish_owed, utc_now
+from delivery.broker.announcer import Announcer
 from delivery.broker.connection import connect
 from delivery.broker.outbox import Outbox
 from delivery.store.indexes import create_indexes
@@ -43,17 +44,19 @@ class Consumers:
         publish = publish_owed(parts.config, publisher=parts.publisher, store=parts.store)
         self._outbox = Outbox(publish)
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
-        self._lanes = LanesConsumer(parts, self._outbox, self._leases)
+        announcer = Announcer(parts.publisher)
+        self._lanes = LanesConsumer(parts, outbox=self._outbox, announcer=announcer, leases=self._leases)
         self._queues: list[BatchConsumer] = [
             ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
             ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
-            provider_event_consumer(parts),
+            provider_event_consumer(parts, announcer),
             requeue_consumer(parts, self._outbox),
         ]
         self._loops: list[Coroutine[None, None, None]] = [
             self._outbox.run(),
+            announcer.run(),
             relay_forever(parts, publish),
-            reconcile_forever(parts),
+            reconcile_forever(parts, announcer),
             self._lanes.claim_forever(),
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),

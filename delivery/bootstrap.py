@@ -16,6 +16,7 @@ from delivery.broker.thread import PublishingThread
 from delivery.config import Config
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
+from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
 from delivery.store.claims import Claims
@@ -72,7 +73,7 @@ class Store:
     def is_reachable(self) -> bool:
         return ping(self.db)
 
-    def apply_events(self, pending: Sequence[PendingEvent]) -> dict[str, int]:
+    def apply_events(self, pending: Sequence[PendingEvent]) -> list[Happening]:
         return apply_provider_events(
             pending, events=self.events, emails=self.emails, reported=self.reported, now=utc_now()
         )

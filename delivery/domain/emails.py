@@ -74,6 +74,8 @@ class Standing:
     """Where an email stands: what a status answer and the fate of a stray message need."""
 
     email_id: str
+    tenant_id: str
+    lane: Lane
     state: State
     gen: int
     attempts: int

@@ -17,7 +17,7 @@ HISTORY_LENGTH = 50
 _OWED = "lane priority gen owed due_at attempts waits accepted_at updated_at reason last_error"
 OWED_FIELDS = dict.fromkeys(_OWED.split(), 1)
 
-_STANDING = "state gen attempts calls accepted_at updated_at due_at reason expires_at"
+_STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at reason expires_at"
 STANDING_FIELDS = dict.fromkeys(_STANDING.split(), 1)
 
 
@@ -105,6 +105,8 @@ def claimed_of(document: Document) -> ClaimedEmail:
 def standing_of(document: Document) -> Standing:
     return Standing(
         email_id=document["_id"],
+        tenant_id=document["tenant_id"],
+        lane=Lane(document["lane"]),
         state=State(document["state"]),
         gen=document["gen"],
         attempts=document["attempts"],

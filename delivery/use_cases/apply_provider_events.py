@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from delivery.domain.emails import Standing
+from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent
 from delivery.domain.reports import state_after
 from delivery.domain.states import State
@@ -35,68 +37,93 @@ def apply_provider_events(
     emails: Standings,
     reported: ReportedEmails,
     now: datetime,
-) -> dict[str, int]:
-    """Apply a batch, oldest first; returns how often each effect came about.
+) -> list[Happening]:
+    """Apply a batch, oldest first; returns what happened to the emails.
 
     Every write is conditional on the state the decision was made for; an email that changed meanwhile is
     looked at again. Applying an event twice does no harm. Raises StoreUnavailable.
     """
-    effects: dict[str, list[str]] = defaultdict(list)
+    done: list[_Done] = []
     waiting = list(pending)
     for _ in range(_MAX_ROUNDS):
         if not waiting:
             break
-        waiting = _apply_round(waiting, emails=emails, reported=reported, effects=effects, now=now)
-    if effects:
-        events.record_effects(effects, now=now)
-    return {effect: len(event_ids) for effect, event_ids in effects.items()}
+        finished, waiting = _apply_round(waiting, emails=emails, reported=reported, now=now)
+        done += finished
+    if done:
+        events.record_effects(_by_effect(done), now=now)
+    return [_happening(item, at=now) for item in done if item.state is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """An event and what it did: the state it led to, or, without one, why it led to none."""
+
+    event: PendingEvent
+    standing: Standing | None
+    state: State | None
+
+    @property
+    def effect(self) -> str:
+        if self.standing is None:
+            return UNKNOWN_EMAIL
+        return self.state.value if self.state is not None else NO_CHANGE
 
 
 def _apply_round(
-    waiting: Sequence[PendingEvent],
-    *,
-    emails: Standings,
-    reported: ReportedEmails,
-    effects: dict[str, list[str]],
-    now: datetime,
-) -> list[PendingEvent]:
-    """One event per email; returns those that must wait for the next round."""
+    waiting: Sequence[PendingEvent], *, emails: Standings, reported: ReportedEmails, now: datetime
+) -> tuple[list[_Done], list[PendingEvent]]:
+    """One event per email; returns what is done, and the events that must wait for the next round."""
     firsts = {event.email_id: event for event in reversed(waiting)}
     later = [event for event in waiting if firsts[event.email_id] is not event]
     standings = emails.standings(firsts)
-    changes: list[tuple[PendingEvent, Standing, State]] = []
-    for email_id, event in firsts.items():
-        standing = standings.get(email_id)
-        if standing is None:
-            effects[UNKNOWN_EMAIL].append(event.event_id)
-            continue
-        state = state_after(event.report, state=standing.state, calls=standing.calls)
-        if state is None:
-            effects[NO_CHANGE].append(event.event_id)
-        else:
-            changes.append((event, standing, state))
-    if not changes:
-        return later
-    if reported.apply([(standing, state) for _, standing, state in changes], now=now):
-        for event, _, state in changes:
-            effects[state.value].append(event.event_id)
-        return later
-    return _unsettled(changes, emails=emails, effects=effects) + later
+    decided = [_decide(event, standings.get(email_id)) for email_id, event in firsts.items()]
+    changes = [
+        (item.standing, item.state)
+        for item in decided
+        if item.standing is not None and item.state is not None
+    ]
+    if not changes or reported.apply(changes, now=now):
+        return decided, later
+    done, again = _after_partial_write(decided, emails=emails)
+    return done, again + later
 
 
-def _unsettled(
-    changes: Sequence[tuple[PendingEvent, Standing, State]],
-    *,
-    emails: Standings,
-    effects: dict[str, list[str]],
-) -> list[PendingEvent]:
-    """After a partial write: the events whose emails did not reach the state meant for them."""
-    reached = emails.standings([standing.email_id for _, standing, _ in changes])
-    again = []
-    for event, standing, state in changes:
-        current = reached.get(standing.email_id)
-        if current is not None and current.state is state:
-            effects[state.value].append(event.event_id)
+def _decide(event: PendingEvent, standing: Standing | None) -> _Done:
+    if standing is None:
+        return _Done(event, None, None)
+    return _Done(event, standing, state_after(event.report, state=standing.state, calls=standing.calls))
+
+
+def _after_partial_write(
+    decided: Sequence[_Done], *, emails: Standings
+) -> tuple[list[_Done], list[PendingEvent]]:
+    """Which emails reached the state meant for them, and the events of those that did not."""
+    reached = emails.standings([item.event.email_id for item in decided])
+    done, again = [], []
+    for item in decided:
+        current = reached.get(item.event.email_id)
+        if item.state is None or (current is not None and current.state is item.state):
+            done.append(item)
         else:
-            again.append(event)
-    return again
+            again.append(item.event)
+    return done, again
+
+
+def _by_effect(done: Sequence[_Done]) -> dict[str, list[str]]:
+    effects: dict[str, list[str]] = defaultdict(list)
+    for item in done:
+        effects[item.effect].append(item.event.event_id)
+    return effects
+
+
+def _happening(item: _Done, *, at: datetime) -> Happening:
+    assert item.standing is not None
+    assert item.state is not None
+    return Happening(
+        tenant_id=item.standing.tenant_id,
+        email_id=item.standing.email_id,
+        lane=item.standing.lane,
+        state=item.state,
+        at=at,
+    )

@@ -1,10 +1,11 @@
 """The reconciler's work: settle what got stuck because a process died or a message was lost."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent
 
 BATCH = 500
@@ -22,17 +23,18 @@ class OverdueEvents(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """How many leases had run out, and how many events were applied without their message."""
+    """How many leases had run out, how many events were applied without their message, and what these did."""
 
-    run_out: int
-    applied: int
+    run_out: int = 0
+    applied: int = 0
+    happened: list[Happening] = field(default_factory=list)
 
 
 def reconcile(
     *,
     claims: RunOutLeases,
     events: OverdueEvents,
-    apply: Callable[[Sequence[PendingEvent]], object],
+    apply: Callable[[Sequence[PendingEvent]], list[Happening]],
     event_grace: timedelta,
     now: datetime,
 ) -> Reconciled:
@@ -42,9 +44,10 @@ def reconcile(
     """
     run_out = claims.run_out(before=now - CLOCK_MARGIN, now=now)
     applied = 0
+    happened: list[Happening] = []
     while overdue := events.overdue(older_than=now - event_grace, limit=BATCH):
-        apply(overdue)
+        happened += apply(overdue)
         applied += len(overdue)
         if len(overdue) < BATCH:
             break
-    return Reconciled(run_out=run_out, applied=applied)
+    return Reconciled(run_out=run_out, applied=applied, happened=happened)

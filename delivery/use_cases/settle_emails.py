@@ -1,14 +1,24 @@
 """Write what the provider's answers mean, before any message is acknowledged."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from delivery.domain.emails import ClaimedEmail
+from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.outcomes import Answer
 from delivery.domain.owed import OwedEmail
 from delivery.domain.settlement import Settlement, settle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What the emails of a batch owe now, and what happened to them."""
+
+    owed: list[OwedEmail]
+    happened: list[Happening]
 
 
 class SettlingClaims(Protocol):
@@ -23,8 +33,8 @@ def settle_emails(
     claims: SettlingClaims,
     policies: Mapping[Lane, LanePolicy],
     now: datetime,
-) -> list[OwedEmail]:
-    """Settle a batch and give back what was not called (no answer); returns what is owed now.
+) -> Settled:
+    """Settle a batch and give back what was not called (no answer).
 
     One ``now`` for the batch, so that equal outcomes are one write. Raises StoreUnavailable; repeating the
     call is safe, it is fenced by the claims' tokens.
@@ -36,4 +46,15 @@ def settle_emails(
     ]
     unsent = [email for email, answer in answered if answer is None]
     owed = claims.settle(settled) if settled else []
-    return owed + (claims.give_back(unsent, now=now) if unsent else [])
+    owed += claims.give_back(unsent, now=now) if unsent else []
+    return Settled(owed=owed, happened=[_happening(email, settlement) for email, settlement in settled])
+
+
+def _happening(email: ClaimedEmail, settlement: Settlement) -> Happening:
+    return Happening(
+        tenant_id=email.tenant_id,
+        email_id=email.email_id,
+        lane=email.lane,
+        state=settlement.state,
+        at=settlement.at,
+    )

@@ -1,9 +1,12 @@
 """The way of one email through real processes, from POST /send to its end."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
+from tests.harness.broker import VirtualHost
+from tests.harness.deadline import wait_until
 from tests.harness.system import System
 
 StartSystem = Callable[..., System]
@@ -22,3 +25,24 @@ def test_every_lane_delivers(start_system: StartSystem, lane: str) -> None:
     system = start_system()
     request_id = system.api.send(lane=lane)
     system.api.wait_for_status(request_id, "sent")
+
+
+def test_services_that_subscribe_hear_what_happened(start_system: StartSystem, vhost: VirtualHost) -> None:
+    system = start_system()
+    vhost.amqp.declare_queue("listener")
+    vhost.amqp.bind("listener", "email.events", "default.critical.#")
+    request_id = system.api.send(lane="critical")
+    system.api.wait_for_status(request_id, "sent")
+
+    wait_until(lambda: vhost.depth("listener") == 2, within=10, what="two events were told")
+    # The report may be applied before the answer is written: the two come in either order.
+    heard = {message.routing_key: message for message in iter(lambda: vhost.amqp.take("listener"), None)}
+    assert heard.keys() == {"default.critical.submitted", "default.critical.delivered"}
+    event = json.loads(heard["default.critical.delivered"].body)
+    assert event.pop("at")
+    assert event == {
+        "event": "delivered",
+        "email_id": request_id,
+        "tenant_id": "default",
+        "lane": "critical",
+    }

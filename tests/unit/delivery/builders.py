@@ -50,6 +50,8 @@ def new_email(email_id: str = EMAIL_ID, **changes: Any) -> NewEmail:
 def standing(**changes: Any) -> Standing:
     values: dict[str, Any] = {
         "email_id": EMAIL_ID,
+        "tenant_id": "default",
+        "lane": Lane.TRANSACTIONAL,
         "state": State.QUEUED,
         "gen": 1,
         "attempts": 0,

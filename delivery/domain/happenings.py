@@ -1,0 +1,18 @@
+"""What happened to an email, as told to services that subscribe."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from delivery.domain.lanes import Lane
+from delivery.domain.states import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """An email came into a state. It is a notification, not a ledger: GET /status says where it stands."""
+
+    tenant_id: str
+    email_id: str
+    lane: Lane
+    state: State
+    at: datetime
