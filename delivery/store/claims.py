@@ -35,7 +35,8 @@ class Claims:
         """Claim what waits in this generation, is due and has not expired; returns what was won.
 
         Two round trips for the whole batch. The claim also strikes the debt: its message has arrived.
-        Repeating a call whose outcome is unknown, with the same token, returns what that one won, too.
+        Repeating a call whose outcome is unknown, with the same token, returns what that one won, too, even
+        if the lease has run out since: it was not called, so it can be given back.
         """
         with store_errors():
             self._emails.update_many(
@@ -57,11 +58,7 @@ class Claims:
                 },
             )
             found = self._emails.find(
-                {
-                    "_id": {"$in": list(email_ids)},
-                    "claim.token": token,
-                    "state": State.SUBMITTING.value,
-                }
+                {"_id": {"$in": list(email_ids)}, "claim.token": token, "state": {"$in": _OPEN}}
             )
             return [claimed_of(document) for document in found]
 
@@ -100,7 +97,8 @@ class Claims:
     def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]:
         """Queue again what was claimed and never called; returns what these now owe.
 
-        The generation goes up: the message that led to the claim may be redelivered besides ours.
+        The generation goes up: the message that led to the claim may be redelivered besides ours. One whose
+        lease ran out meanwhile counts as unconfirmed by now; whoever claimed it knows better.
         """
         by_gen: dict[int, list[ClaimedEmail]] = defaultdict(list)
         for email in claimed:
@@ -108,18 +106,11 @@ class Claims:
         owed: list[OwedEmail] = []
         with store_errors():
             for gen, emails in by_gen.items():
-                fence = _fence(emails, gen=gen, states=[State.SUBMITTING.value])
-                change = {
-                    "$set": {
-                        "state": State.QUEUED.value,
-                        "gen": gen + 1,
-                        "updated_at": now,
-                        "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
-                    },
-                    "$inc": {"calls": -1},
-                    "$unset": {"claim": ""},
-                }
-                self._emails.update_many(fence, change)
+                for state in (State.SUBMITTING, State.UNCONFIRMED):
+                    fence = _fence(emails, gen=gen, states=[state.value])
+                    result = self._emails.update_many(fence, _giving_back(state, gen=gen, now=now))
+                    if result.matched_count == len(emails):
+                        break
                 owed += self._owing([email.email_id for email in emails], gen=gen + 1)
         return owed
 
@@ -178,6 +169,21 @@ def _fence(emails: Sequence[ClaimedEmail], *, gen: int, states: Sequence[str]) -
         "_id": {"$in": [email.email_id for email in emails]},
         "claim.token": {"$in": list({email.token for email in emails})},
         "state": {"$in": list(states)},
+    }
+
+
+def _giving_back(state: State, *, gen: int, now: datetime) -> Document:
+    """Undoes the claim, and of one that ran out also the attempt that run_out counted."""
+    ran_out = state is State.UNCONFIRMED
+    return {
+        "$set": {
+            "state": (State.RETRYING if ran_out else State.QUEUED).value,
+            "gen": gen + 1,
+            "updated_at": now,
+            "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
+        },
+        "$inc": {"calls": -1, "attempts": -1 if ran_out else 0},
+        "$unset": {"claim": "", "unconfirmed_at": ""},
     }
 
 

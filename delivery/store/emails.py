@@ -77,6 +77,12 @@ class Emails:
                 owed_of(found) for found in self._emails.find(query, OWED_FIELDS, hint="owed").limit(limit)
             ]
 
+    def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]:
+        """What these emails owe at this moment."""
+        query = {"_id": {"$in": list(email_ids)}, "owed": {"$exists": True}}
+        with store_errors():
+            return [owed_of(found) for found in self._emails.find(query, OWED_FIELDS)]
+
     def clear_owed(self, published: Iterable[OwedEmail]) -> None:
         """Strike what the broker confirmed; a debt of another generation stays."""
         by_gen: dict[int, list[str]] = defaultdict(list)

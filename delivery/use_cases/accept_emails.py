@@ -1,6 +1,6 @@
 """Accept emails: durably stored first, published after; publishing holds up no answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from delivery.domain.emails import NewEmail
@@ -9,6 +9,8 @@ from delivery.domain.owed import OwedEmail, OwedTo
 
 class NewEmails(Protocol):
     def insert(self, new: Sequence[NewEmail]) -> set[str]: ...
+
+    def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]: ...
 
 
 HandOver = Callable[[Sequence[OwedEmail]], None]
@@ -19,10 +21,13 @@ def accept_emails(new: Sequence[NewEmail], *, emails: NewEmails, hand_over: Hand
     """Store a batch and hand its messages over; returns the ids that were there before.
 
     Raises StoreUnavailable: nothing was accepted, or (StoreOutcomeUnknown) it may have been; then the
-    document owes its message all the same, and the relay publishes it.
+    document owes its message all the same, and the relay publishes it. Repeating the call is safe: what
+    the first one stored is then known, and what of it is still owed is handed over now.
     """
     known = emails.insert(new)
     hand_over([_owed_by(email) for email in new if email.email_id not in known])
+    if known:
+        hand_over(emails.owing(known))
     return known
 
 
