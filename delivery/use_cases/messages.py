@@ -52,18 +52,22 @@ _EMAIL_MESSAGE = re.compile(rb'\{"id":"([0-9a-f-]{36})","gen":([0-9]{1,9})\}')
 
 
 def decode_email(body: bytes) -> EmailMessage:
-    """Parse ``{"id", "gen"}``. Raises ValueError for anything else."""
-    match = _EMAIL_MESSAGE.fullmatch(body)  # what we write ourselves; the rest is for what people write
-    if match is not None:
-        return EmailMessage(match[1].decode(), int(match[2]))
+    """Parse ``{"id", "gen"}``. Raises ValueError for anything else, whoever moved it into our queues."""
+    match = _EMAIL_MESSAGE.fullmatch(body)
+    if match is None:
+        body = _compact(body)  # spaces and order are the writer's
+        match = _EMAIL_MESSAGE.fullmatch(body)
+    if match is None:
+        raise ValueError("not an email message")
+    return EmailMessage(match[1].decode(), int(match[2]))
+
+
+def _compact(body: bytes) -> bytes:
     try:
         parsed = json.loads(body)
-        email_id, gen = parsed["id"], parsed["gen"]
-    except (KeyError, TypeError, RecursionError) as error:
+        return json.dumps({"id": parsed["id"], "gen": parsed["gen"]}, separators=(",", ":")).encode()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError("not an email message") from error
-    if not isinstance(email_id, str) or not isinstance(gen, int) or isinstance(gen, bool):
-        raise ValueError("not an email message")
-    return EmailMessage(email_id, gen)
 
 
 def encode_event(event_id: str) -> bytes:
@@ -74,9 +78,9 @@ def decode_event(body: bytes) -> str:
     """Parse ``{"id"}`` of a provider event. Raises ValueError for anything else."""
     try:
         event_id = json.loads(body)["id"]
-    except (KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError("not an event message") from error
-    if not isinstance(event_id, str):
+    if not isinstance(event_id, str) or not event_id.isprintable():
         raise ValueError("not an event message")
     return event_id
 
