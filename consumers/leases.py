@@ -54,8 +54,10 @@ class Leases:
         return self._clock() + self._lease, time.monotonic() + self._lease.total_seconds()
 
     def hold(self, token: str, email_ids: Sequence[str], *, ends: float) -> None:
-        with self._lock:
-            self._held[token] = _Lease(set(email_ids), ends)
+        """Renew from now on what was claimed with this token; nothing, if it won nothing."""
+        if email_ids:
+            with self._lock:
+                self._held[token] = _Lease(set(email_ids), ends)
 
     def let_go(self, token: str, email_id: str) -> None:
         with self._lock:
