@@ -49,6 +49,8 @@ class Outbox:
                     await self._publish(batch)
                 except StoreUnavailable:
                     log.warning("store away: confirmed debts not struck count=%d", len(batch))
+                except Exception as error:  # whatever one batch met, the next ones are published
+                    log.error("debts left to the relay count=%d error=%s", len(batch), type(error).__name__)
             self._idle.set()
 
     async def drained(self) -> None:

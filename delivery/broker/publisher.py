@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
 from aio_pika.exceptions import DeliveryError
 from aiormq import Channel, spec
 
-from delivery.broker.connection import CONNECTION_ERRORS, connect, is_own_cancellation
+from delivery.broker.connection import CONNECTION_ERRORS, RECONNECT_INTERVAL, connect, is_own_cancellation
 from delivery.use_cases.messages import Outgoing, Verdict
 from topology.declare import declare
 from topology.model import Topology
@@ -42,11 +42,11 @@ class Publisher:
         Raises topology.declare.TopologyMismatch when the broker has something else under one of its names.
         """
         self._connection = await connect(self._url, name=f"{self._name} (publishing)")
-        await declare(self._connection, self._topology)
         self._connection.reconnect_callbacks.add(self._redeclare)
-        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        assert isinstance(channel, AbstractRobustChannel)
-        self._channel = channel
+        while True:
+            if await self._open_channel(self._connection):
+                return
+            await asyncio.sleep(RECONNECT_INTERVAL)
 
     @property
     def is_connected(self) -> bool:
@@ -64,6 +64,22 @@ class Publisher:
     async def close(self) -> None:
         if self._connection is not None:
             await self._connection.close()
+
+    async def _open_channel(self, connection: AbstractRobustConnection) -> bool:
+        """False if the broker went away again before all was declared."""
+        try:
+            await declare(connection, self._topology)
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        except CONNECTION_ERRORS as error:
+            log.warning("topology not declared: %s", type(error).__name__)
+            return False
+        except asyncio.CancelledError:
+            if is_own_cancellation():
+                raise
+            return False
+        assert isinstance(channel, AbstractRobustChannel)
+        self._channel = channel
+        return True
 
     async def _publish(self, message: Outgoing) -> Verdict:
         async with self._in_flight:
