@@ -1,0 +1,75 @@
+from collections.abc import Sequence
+from datetime import datetime
+
+from delivery.domain.emails import ClaimedEmail
+from delivery.domain.happenings import Happening
+from delivery.domain.lanes import Lane
+from delivery.domain.outcomes import Answer, Outcome
+from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.settlement import Settlement
+from delivery.domain.states import State
+from delivery.use_cases.settle_emails import Settled, settle_emails
+from tests.unit.delivery.builders import NOW, claimed, owed_email, policy, seconds
+
+POLICIES = {lane: policy(10 * number) for number, lane in enumerate(Lane, start=1)}
+
+
+class Claims:
+    def __init__(self) -> None:
+        self.settled: list[Settlement] = []
+        self.given_back: list[str] = []
+        self.calls = 0
+
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]:
+        self.calls += 1
+        self.settled += [settlement for _, settlement in settled]
+        return [
+            owed_email(email_id=email.email_id, gen=email.gen + 1, to=settlement.owed)
+            for email, settlement in settled
+            if settlement.owed
+        ]
+
+    def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]:
+        self.calls += 1
+        self.given_back += [email.email_id for email in claimed]
+        return [owed_email(email_id=email.email_id, gen=email.gen + 1) for email in claimed]
+
+
+def _settle(claims: Claims, *answered: tuple[ClaimedEmail, Answer | None]) -> Settled:
+    return settle_emails(answered, claims=claims, policies=POLICIES, now=NOW)
+
+
+def test_each_email_is_settled_by_the_policy_of_its_lane() -> None:
+    claims = Claims()
+    unavailable = Answer(Outcome.UNAVAILABLE, "HTTP 503")
+    _settle(claims, *((claimed(lane=lane), unavailable) for lane in Lane))
+    assert [settlement.due_at for settlement in claims.settled] == [
+        NOW + seconds(wait) for wait in (10, 20, 30, 40)
+    ]
+
+
+def test_what_was_not_called_is_given_back_and_not_settled() -> None:
+    claims = Claims()
+    settled = _settle(
+        claims,
+        (claimed(email_id="a"), Answer(Outcome.ACCEPTED, "HTTP 200")),
+        (claimed(email_id="b"), None),
+        (claimed(email_id="c"), Answer(Outcome.UNAVAILABLE, "HTTP 503")),
+    )
+    assert [settlement.state for settlement in claims.settled] == [State.SUBMITTED, State.RETRYING]
+    assert claims.given_back == ["b"]
+    assert [(debt.email_id, debt.to) for debt in settled.owed] == [("c", OwedTo.DELAY), ("b", OwedTo.LANE)]
+
+
+def test_it_tells_what_happened_to_each_email_that_was_called() -> None:
+    unsent, sent = claimed(email_id="a"), claimed(email_id="b", lane=Lane.BULK)
+    settled = _settle(Claims(), (unsent, None), (sent, Answer(Outcome.ACCEPTED, "HTTP 200")))
+    assert settled.happened == [
+        Happening(tenant_id="default", email_id="b", lane=Lane.BULK, state=State.SUBMITTED, at=NOW)
+    ]
+
+
+def test_the_store_is_not_bothered_with_nothing() -> None:
+    claims = Claims()
+    assert _settle(claims) == Settled(owed=[], happened=[])
+    assert claims.calls == 0
