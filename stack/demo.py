@@ -55,8 +55,7 @@ class Target:
     api_key: str | None
 
     def session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False
+        session = _session()
         if self.api_key is not None:
             session.headers["Authorization"] = f"Bearer {self.api_key}"
         return session
@@ -114,17 +113,19 @@ def _send_around_an_outage(
     followed: list[Followed] = []
     with _progress(console) as progress:
         task = progress.add_task("sending", total=len(emails))
-        for share, outage in (
-            (emails[:third], False),
-            (emails[third : 2 * third], True),
-            (emails[2 * third :], False),
-        ):
-            if outage:
-                progress.update(task, description=f"sending; provider down for {OUTAGE_SECONDS:g} s")
-                _take_provider_down(target)
+
+        def send(share: Sequence[dict[str, str]]) -> None:
             for email in _send(target, share):
                 followed.append(email)
                 progress.advance(task)
+
+        send(emails[:third])
+        progress.update(task, description="sending; the provider is down")
+        _take_provider_down(target)
+        send(emails[third : 2 * third])
+        _await_provider(target)
+        progress.update(task, description="sending; the provider is up again")
+        send(emails[2 * third :])
         progress.update(task, description="sent")
     if not console.is_terminal:
         console.print(f"{len(followed)} emails accepted; the provider was down for {OUTAGE_SECONDS:g} s.")
@@ -133,7 +134,14 @@ def _send_around_an_outage(
 
 def _take_provider_down(target: Target) -> None:
     fault = {"down": {"mode": "refuse", "seconds": OUTAGE_SECONDS}}
-    requests.post(f"{target.control_url}/_faults", json=fault, timeout=_TIMEOUT).raise_for_status()
+    with _session() as session:
+        session.post(f"{target.control_url}/_faults", json=fault, timeout=_TIMEOUT).raise_for_status()
+
+
+def _await_provider(target: Target) -> None:
+    with _session() as session:
+        while session.get(f"{target.control_url}/_faults", timeout=_TIMEOUT).json()["down"] is not None:
+            time.sleep(0.1)
 
 
 def _send(target: Target, emails: Sequence[dict[str, str]]) -> Iterator[Followed]:
@@ -172,6 +180,12 @@ def _status(session: requests.Session, target: Target, email: Followed) -> dict[
     response.raise_for_status()
     answer: dict[str, Any] = response.json()
     return answer
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy stands between the parts of one machine
+    return session
 
 
 def _progress(console: Console) -> Progress:

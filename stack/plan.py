@@ -141,7 +141,7 @@ def _wire(given: Given, ports: Ports, credentials: Credentials) -> Wiring:
         mongodb_uri=given.mongodb_uri or store_uri(ports.store, "postroom"),
         provider_url=given.provider_url or f"http://{LOOPBACK}:{ports.simulator}",
         webhook_secrets=given.webhook_secrets or credentials.webhook_secret,
-        recipient_hash_key=credentials.recipient_hash_key,
+        recipient_hash_key=given.recipient_hash_key or credentials.recipient_hash_key,
         api_port=ports.api,
     )
 

@@ -16,6 +16,7 @@ class Given:
     mongodb_uri: str | None
     provider_url: str | None
     webhook_secrets: str | None
+    recipient_hash_key: str | None
     api_port: int | None
     api_keys: tuple[str, ...]
 
@@ -27,6 +28,7 @@ def read_given(environ: Mapping[str, str]) -> Given:
         mongodb_uri=environ.get("MONGODB_URI") or None,
         provider_url=environ.get("PROVIDER_URL") or None,
         webhook_secrets=environ.get("WEBHOOK_SECRETS") or None,
+        recipient_hash_key=environ.get("RECIPIENT_HASH_KEY") or None,
         api_port=_port(environ.get("API_PORT") or None),
         api_keys=tuple(key.strip() for key in environ.get("API_KEYS", "").split(",") if key.strip()),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from stack.broker import RabbitMQMissing, find_server
 from tests.harness.api import Api
-from tests.harness.broker import VirtualHost
+from tests.harness.broker import VirtualHost, quorum_queues_are_on_disk
 from tests.harness.deadline import wait_until
 from tests.harness.provider import Provider
 from tests.harness.stack_run import StackRun
@@ -138,6 +138,8 @@ def test_a_killed_run_takes_its_parts_with_it_and_the_next_one_starts(
 ) -> None:
     first = start_run()
     first.wait_ready()
+    broker = first.folder / "rabbitmq"
+    wait_until(lambda: quorum_queues_are_on_disk(broker), within=20, what="the queues are on disk")
 
     first.process.kill()
     wait_until(lambda: not first.processes(), within=30, what="every part is gone")

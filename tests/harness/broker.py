@@ -52,7 +52,7 @@ class BrokerServer:
         """
         node = self._own_node()
         wait_until(
-            lambda: _quorum_queues_are_on_disk(node.folder),
+            lambda: quorum_queues_are_on_disk(node.folder),
             within=20,
             what="the broker's list of quorum queues is on disk",
         )
@@ -202,7 +202,8 @@ def private_broker(folder: Path) -> Iterator[BrokerServer]:
         node.stop(5)
 
 
-def _quorum_queues_are_on_disk(folder: Path) -> bool:
+def quorum_queues_are_on_disk(folder: Path) -> bool:
+    """Whether a node with this folder would know all its quorum queues after a crash."""
     for names in folder.glob("mnesia/*/quorum/*/names.dets"):
         known = names.read_bytes()
         if not all(queue.name.encode() in known for queue in names.parent.iterdir() if queue.is_dir()):
