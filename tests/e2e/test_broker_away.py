@@ -1,0 +1,109 @@
+"""Accepting needs the store alone: with the broker away /send goes on, and all is sent once it is back."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit, urlunsplit
+
+from tests.harness.api import email
+from tests.harness.broker import BrokerServer, VirtualHost
+from tests.harness.deadline import wait_until
+from tests.harness.line import Line
+from tests.harness.owed import assert_nothing_waits_unowed
+from tests.harness.store import StoreDatabase
+from tests.harness.system import System
+
+StartSystem = Callable[..., System]
+
+CONFIG = """
+[loops]
+relay_interval = "500ms"
+relay_grace = "1s"
+"""
+
+EMAILS = 200
+
+
+def test_what_is_sent_while_the_broker_is_stopped_goes_out_when_it_is_back(
+    own_broker: Callable[[], BrokerServer], start_system: StartSystem, database: StoreDatabase
+) -> None:
+    broker = own_broker()
+    with broker.vhost() as vhost:
+        system = start_system(amqp_url=vhost.url, config=CONFIG)
+        before = system.api.send_many([email()] * 20)
+        broker.stop()
+        assert_degraded(system)
+        while_away = system.api.send_many([email()] * EMAILS, connections=16)
+        assert_waiting_ends_without_an_answer(system)
+
+        broker.start_again()
+        system.api.wait_for_all([*before, *while_away], "sent", within=120)
+        system.provider.assert_accepted_once([*before, *while_away])
+        assert_nothing_waits_unowed(database, vhost)
+        print(f"{len(while_away)} accepted while the broker was away, all sent")
+
+
+def test_processes_that_start_without_a_broker_work_once_it_is_there(
+    own_broker: Callable[[], BrokerServer], start_system: StartSystem
+) -> None:
+    broker = own_broker()
+    with broker.vhost() as vhost:
+        broker.stop()
+        system = start_system(amqp_url=vhost.url, config=CONFIG, ready=False)
+        system.simulator.wait_ready(60)
+        system.api_process.wait_ready(60)
+        assert_degraded(system)
+        accepted = system.api.send_many([email()] * 20)
+
+        broker.start_again()
+        system.consumers[0].wait_ready(60)
+        system.api.wait_for_all(accepted, "sent", within=60)
+        wait_until(lambda: readiness(system)["status"] == "ready", within=60, what="the API is ready")
+
+
+def test_sending_does_not_hang_on_a_line_to_the_broker_that_is_stalled(
+    start_system: StartSystem, vhost: VirtualHost, line_to: Callable[[int], Line], database: StoreDatabase
+) -> None:
+    line = line_to(vhost.server.port)
+    system = start_system(amqp_url=over(line, vhost.url), config=CONFIG)
+    before = system.api.send_many([email()] * 20)
+    line.stall()
+    while_stalled = system.api.send_many([email()] * EMAILS, connections=16)
+    assert_waiting_ends_without_an_answer(system)
+    assert system.api.request("GET", "/readyz").status_code == HTTPStatus.OK
+
+    line.restore()
+    system.api.wait_for_all([*before, *while_stalled], "sent", within=120)
+    system.provider.assert_accepted_once([*before, *while_stalled])
+    assert_nothing_waits_unowed(database, vhost)
+    print(f"{len(while_stalled)} accepted over a stalled line to the broker, all sent")
+
+
+def assert_degraded(system: System) -> None:
+    """Not down: the answer is 200, so that nobody takes the API out of service."""
+
+    def is_degraded() -> bool:
+        answer = system.api.request("GET", "/readyz")
+        assert answer.status_code == HTTPStatus.OK
+        return bool(answer.json() == {"status": "degraded", "store": "reachable", "broker": "away"})
+
+    wait_until(is_degraded, within=60, what="the API says that the broker is away")
+
+
+def assert_waiting_ends_without_an_answer(system: System) -> None:
+    answer = system.api.post(email(), Prefer="wait=1")
+    assert answer.status_code == HTTPStatus.ACCEPTED
+    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert answer.json()["status"] == "accepted"
+    system.api.status(answer.json()["request_id"])
+
+
+def readiness(system: System) -> dict[str, str]:
+    answer: dict[str, str] = system.api.request("GET", "/readyz").json()
+    return answer
+
+
+def over(line: Line, url: str) -> str:
+    """The same URL by way of the line."""
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{line.port}"))
