@@ -1,6 +1,7 @@
 """`make run`: one command starts everything, says so, and leaves nothing behind."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -169,7 +170,7 @@ def test_a_part_that_dies_names_itself_and_takes_the_rest_down(
     run.wait_ready()
     (consumers,) = [pid for pid in run.processes() if _runs_module(pid, "consumers")]
 
-    subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(consumers)], check=True)
+    os.kill(consumers, signal.SIGKILL)
 
     assert run.process.wait(30) == 1
     assert "consumers 1 was killed by SIGKILL" in run.output()
