@@ -2,8 +2,8 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -105,10 +105,9 @@ def test_nothing_accepted_is_lost_when_the_broker_restarts(project: ComposeProje
     before = [api.send(lane="standard", recipient="fault+error.1@example.com") for _ in range(3)]
     for request_id in before:
         api.wait_for_detail(request_id, "retrying", within=60)
-    project.run("stop", "rabbitmq")
+    project.stop("rabbitmq")
     meanwhile = [api.send() for _ in range(10)]
-    project.run("start", "rabbitmq")
-    project.wait_healthy("rabbitmq")
+    project.start("rabbitmq")
     api.wait_for_all([*before, *meanwhile], "sent", within=180)
     assert len(accepted(project)) == len(set(accepted(project)))
 
@@ -139,22 +138,20 @@ def test_our_processes_are_not_root(project: ComposeProject, service: str) -> No
 
 
 def test_the_image_has_neither_the_embedded_store_nor_the_tests(project: ComposeProject) -> None:
-    program = (
-        "import importlib.util as u; print([n for n in ('secantus', 'pytest', 'tests') if u.find_spec(n)])"
-    )
+    program = "from importlib.util import find_spec; print(*map(find_spec, ('secantus', 'pytest', 'tests')))"
     assert project.python("api", program).split() == ["None", "None", "None"]
 
 
 @pytest.mark.parametrize("service", ["consumers", "api"])
 def test_a_stop_is_clean(project: ComposeProject, service: str) -> None:
-    project.run("stop", service)
+    project.stop(service)
     assert {container["State"]["ExitCode"] for container in project.containers(service)} == {0}
-    project.run("start", service)
-    project.wait_healthy(service)
+    project.start(service)
 
 
-def test_without_its_secrets_nothing_starts_and_the_reason_is_said() -> None:
-    # An empty file in place of .env, whatever the developer has there.
-    done: subprocess.CompletedProcess[str] = run_compose(["--env-file", os.devnull, "config"], check=False)
+def test_without_its_secrets_nothing_starts_and_the_reason_is_said(tmp_path: Path) -> None:
+    empty = tmp_path / "env"  # in place of .env, whatever the developer has there
+    empty.touch()
+    done = run_compose(["--env-file", str(empty), "config"], check=False)
     assert done.returncode != 0
     assert "copy .env.example to .env and fill it in" in done.stderr

@@ -21,6 +21,9 @@ EXAMPLE = CHECKOUT / ".env.example"
 # What the developer's shell says of API_KEYS, PROVIDER_URL … must not reach the project under test.
 _INHERITED = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "RABBITMQ_IMAGE")
 
+STOP_SECONDS = "25"
+"""Enough for any of them to stop in order."""
+
 Inspected = dict[str, Any]
 
 
@@ -73,15 +76,22 @@ class ComposeProject:
         self.run("up", "--detach", "--build")
         wait_until(self._all_healthy, within=180, what="every container is healthy")
 
-    def down(self, *, volumes: bool) -> None:
-        self.run("down", "--remove-orphans", *(["--volumes"] if volumes else []))
+    def stop(self, service: str) -> None:
+        """Ask it to stop, and kill it if it doesn't."""
+        self.run("stop", "--timeout", STOP_SECONDS, service)
 
-    def wait_healthy(self, service: str) -> None:
+    def start(self, service: str) -> None:
+        """Start what was stopped; returns when it is healthy."""
+        self.run("start", service)
         wait_until(
             lambda: all(_is_healthy(container) for container in self.containers(service)),
             within=120,
             what=f"{service} is healthy",
         )
+
+    def down(self, *, volumes: bool) -> None:
+        """Stop everything and take the containers away, and what they kept if `volumes`."""
+        self.run("down", "--timeout", STOP_SECONDS, *(["--volumes"] if volumes else []))
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Run the command line tool with these arguments; returns what it wrote to standard output."""
