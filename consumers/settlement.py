@@ -85,7 +85,7 @@ async def refuse(message: AbstractIncomingMessage, *, reason: str, publisher: Me
     """
     verdicts = await publisher.publish([_rejection(message, reason)])
     if verdicts == [Verdict.CONFIRMED]:
-        log.info("message refused queue=%s reason=%s", message.routing_key, reason)
+        log.info("message refused and kept in email.rejected key=%s", message.routing_key)
         await acknowledge([message])
     else:
         await asyncio.sleep(PAUSE)

@@ -1,0 +1,181 @@
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from consumers.ingest_message import MAX_MESSAGE_ID, ReplyTo, read_ingest, reply_to
+from delivery.contract.send import SendContract
+from delivery.domain.emails import NewEmail
+from delivery.domain.errors import InvalidRequest
+from delivery.domain.lanes import Lane
+from tests.unit.delivery.builders import NOW
+
+VALID = {"sender": "shop@example.com", "recipient": "ann@example.com", "message": "Hello"}
+DIRECT = "amq.rabbitmq.reply-to.g1h2AA5yZXBseQ"
+
+
+@dataclass
+class Incoming:
+    """What read_ingest looks at of a delivered message."""
+
+    body: bytes = field(default_factory=lambda: json.dumps(VALID).encode())
+    routing_key: str | None = "transactional.shop"
+    user_id: str | None = "shop"
+    message_id: str | None = "order-1"
+    content_type: str | None = "application/json"
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
+
+
+def _incoming(**changes: Any) -> AbstractIncomingMessage:
+    return cast(AbstractIncomingMessage, Incoming(**changes))
+
+
+def _read(**changes: Any) -> NewEmail:
+    return read_ingest(
+        _incoming(**changes),
+        tenant_id="default",
+        contract=SendContract(extra_fields=frozenset()),
+        max_body_bytes=1000,
+        now=NOW,
+    )
+
+
+def _reason(**changes: Any) -> str:
+    with pytest.raises(InvalidRequest) as refused:
+        _read(**changes)
+    return refused.value.reason
+
+
+def test_a_message_becomes_an_email_of_its_routing_keys_lane() -> None:
+    email = _read(routing_key="bulk.newsletter")
+    assert email.request.lane is Lane.BULK
+    assert email.request.content.recipient == "ann@example.com"
+    assert (email.tenant_id, email.accepted_at) == ("default", NOW)
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+@pytest.mark.parametrize("rest", ["", ".shop", ".shop.eu"])
+def test_the_first_word_of_the_routing_key_is_the_lane(lane: Lane, rest: str) -> None:
+    assert _read(routing_key=f"{lane}{rest}").request.lane is lane
+
+
+@pytest.mark.parametrize("routing_key", [None, "", "urgent.shop", "shop.bulk", "bulkier", "Bulk"])
+def test_any_other_routing_key_is_refused(routing_key: str | None) -> None:
+    expected = "the routing key must begin with critical, transactional, standard, bulk"
+    assert _reason(routing_key=routing_key) == expected
+
+
+# The id: what makes a resend harmless
+
+
+def test_a_resend_of_the_same_message_is_the_same_email_with_the_same_content() -> None:
+    assert _read() == _read()
+
+
+def test_an_id_is_a_uuid_of_version_8() -> None:
+    parsed = uuid.UUID(_read().email_id)
+    assert (parsed.version, parsed.variant) == (8, uuid.RFC_4122)
+
+
+def test_ids_differ_by_message_and_by_user() -> None:
+    ids = {
+        _read(message_id=message_id, user_id=user).email_id
+        for message_id in ("1", "2", "a\u00e9")
+        for user in ("shop", "blog", "shop1")
+    }
+    assert len(ids) == 9
+
+
+def test_the_same_id_with_other_content_can_be_told_apart() -> None:
+    other = json.dumps({**VALID, "message": "Bye"}).encode()
+    assert _read().email_id == _read(body=other).email_id
+    assert _read().content_hash != _read(body=other).content_hash
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("user_id", [None, ""])
+def test_who_publishes_must_be_verified_by_the_broker(user_id: str | None) -> None:
+    assert _reason(user_id=user_id) == "missing user_id property"
+
+
+@pytest.mark.parametrize("message_id", [None, ""])
+def test_a_message_id_is_required(message_id: str | None) -> None:
+    assert _reason(message_id=message_id) == "missing message_id property"
+
+
+@pytest.mark.parametrize(
+    "message_id", ["a\0b", "a\nb", "\x7f", "x" * (MAX_MESSAGE_ID + 1), "\ud800"], ids=ascii
+)
+def test_a_message_id_is_printable_and_short(message_id: str) -> None:
+    assert _reason(message_id=message_id) == "message_id must be at most 255 printable characters"
+
+
+@pytest.mark.parametrize("content_type", [None, "", "application/json"])
+def test_a_body_is_json_whether_it_says_so_or_not(content_type: str | None) -> None:
+    assert _read(content_type=content_type)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "json"])
+def test_another_content_type_is_refused(content_type: str) -> None:
+    assert _reason(content_type=content_type) == "content_type must be application/json"
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+def test_headers_that_route_are_refused(header: str) -> None:
+    assert header in _reason(headers={header: ["bulk"]})
+
+
+def test_other_headers_are_nobodys_business() -> None:
+    assert _read(headers={"trace": "1", "x-death": []})
+
+
+def test_a_body_over_the_limit_is_refused() -> None:
+    assert _reason(body=b"x" * 1001) == "body is larger than 1000 bytes"
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe\x00", b"<xml/>", b"[" * 900])
+def test_garbage_is_refused(body: bytes) -> None:
+    assert _reason(body=body) == "body is not JSON"
+
+
+def test_a_bodys_faults_are_named_as_over_http() -> None:
+    assert _reason(body=b'{"sender":"shop@example.com","message":"x"}') == "missing recipient field"
+
+
+def test_a_body_that_contradicts_its_routing_key_is_refused() -> None:
+    body = json.dumps({**VALID, "lane": "critical"}).encode()
+    assert _reason(body=body, routing_key="bulk.shop").startswith("lane is critical in the body")
+
+
+# Replies
+
+
+@pytest.mark.parametrize("queue", [DIRECT, "reply.shop.1", "reply.shop."])
+def test_a_reply_goes_where_the_service_itself_reads(queue: str) -> None:
+    message = _incoming(reply_to=queue, correlation_id="7")
+    assert reply_to(message) == ReplyTo(queue=queue, correlation_id="7")
+    assert _read(reply_to=queue)
+
+
+@pytest.mark.parametrize(
+    "queue", ["reply.blog.1", "reply.shopping.1", "reply.shop", "email.bulk", "amq.rabbitmq.reply-to", "x"]
+)
+def test_a_reply_to_anywhere_else_is_refused_and_not_sent(queue: str) -> None:
+    assert _reason(reply_to=queue) == "reply_to must be amq.rabbitmq.reply-to or begin with reply.<user>."
+    assert reply_to(_incoming(reply_to=queue)) is None
+
+
+@pytest.mark.parametrize("queue", [None, ""])
+def test_nobody_is_replied_to_who_did_not_ask(queue: str | None) -> None:
+    assert reply_to(_incoming(reply_to=queue)) is None
+
+
+def test_without_a_user_no_queue_of_a_user_is_replied_to() -> None:
+    assert reply_to(_incoming(reply_to="reply.None.1", user_id=None)) is None

@@ -1,0 +1,76 @@
+from dataclasses import dataclass
+from typing import cast
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from consumers.lane_buffers import MAX_CLAIM, LaneBuffers
+from delivery.domain.lanes import Lane
+from delivery.domain.slots import Slots
+
+
+@dataclass
+class Incoming:
+    name: str
+    priority: int | None = 1
+
+
+def _buffers(*, total: int = 4, reserved: int = 1) -> tuple[LaneBuffers, Slots]:
+    slots = Slots(total=total, reserved=reserved, weights=dict.fromkeys(Lane, 1))
+    return LaneBuffers(slots), slots
+
+
+def _add(buffers: LaneBuffers, lane: Lane, name: str, priority: int | None = 1) -> None:
+    buffers.add(lane, cast(AbstractIncomingMessage, Incoming(name, priority)))
+
+
+def _take(buffers: LaneBuffers) -> list[str]:
+    return [cast(Incoming, message).name for _, message in buffers.take()]
+
+
+def test_the_highest_priority_goes_first_and_equals_in_order_of_arrival() -> None:
+    buffers, _ = _buffers(total=10)
+    for name, priority in [("a", 1), ("b", 0), ("c", 4), ("d", 1), ("e", None), ("f", 3)]:
+        _add(buffers, Lane.BULK, name, priority)
+    assert _take(buffers) == ["c", "f", "a", "d", "b", "e"]
+
+
+def test_no_more_is_taken_than_there_are_slots_for() -> None:
+    buffers, slots = _buffers(total=4, reserved=1)
+    for number in range(9):
+        _add(buffers, Lane.BULK, str(number))
+    assert _take(buffers) == ["0", "1", "2"]
+    assert _take(buffers) == []
+    assert slots.in_use == 3
+    slots.release(Lane.BULK)
+    assert _take(buffers) == ["3"]
+
+
+def test_critical_goes_before_everything_else() -> None:
+    buffers, _ = _buffers(total=2)
+    _add(buffers, Lane.BULK, "bulk", 4)
+    _add(buffers, Lane.CRITICAL, "critical", 0)
+    assert _take(buffers) == ["critical", "bulk"]
+
+
+def test_each_message_is_taken_with_its_lane() -> None:
+    buffers, _ = _buffers()
+    _add(buffers, Lane.STANDARD, "a")
+    assert [lane for lane, _ in buffers.take()] == [Lane.STANDARD]
+
+
+def test_one_claim_is_not_endless() -> None:
+    buffers, _ = _buffers(total=MAX_CLAIM + 50, reserved=0)
+    for number in range(MAX_CLAIM + 10):
+        _add(buffers, Lane.BULK, str(number))
+    assert (len(_take(buffers)), len(_take(buffers))) == (MAX_CLAIM, 10)
+
+
+def test_what_was_not_taken_can_be_given_back() -> None:
+    buffers, _ = _buffers(total=2)
+    for lane in Lane:
+        _add(buffers, lane, lane)
+    taken = _take(buffers)
+    left = [cast(Incoming, message).name for message in buffers.clear()]
+    assert sorted(taken + left) == sorted(Lane)
+    assert buffers.clear() == []
+    assert _take(buffers) == []
