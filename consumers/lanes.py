@@ -218,6 +218,7 @@ class LanesConsumer:
                 [(item.email, item.answer) for item in batch],
                 claims=self._parts.store.claims,
                 policies=self._parts.config.lanes,
+                checks=self._parts.config.checks,
                 now=utc_now(),
             )
         )

@@ -23,10 +23,12 @@ async def reconcile_forever(parts: ConsumerParts, announcer: Announcer) -> None:
         if not store.leadership.hold(LOOP, now=now, ttl=interval * 3):
             return Reconciled()
         return reconcile(
-            claims=store.claims,
+            questions=store.questions,
             events=store.events,
             apply=store.apply_events,
             event_grace=event_grace,
+            lanes=parts.config.lanes,
+            checks=parts.config.checks,
             now=now,
         )
 

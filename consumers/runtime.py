@@ -11,6 +11,7 @@ from typing import Any
 from aio_pika.abc import AbstractRobustConnection
 
 from consumers.batch_consumer import BatchConsumer
+from consumers.checks import check_forever
 from consumers.health import Health, serve_health
 from consumers.ingest import ingest_consumer
 from consumers.lanes import LanesConsumer
@@ -57,6 +58,7 @@ class Consumers:
             announcer.run(),
             relay_forever(parts, publish),
             reconcile_forever(parts, announcer),
+            check_forever(parts, outbox=self._outbox, announcer=announcer),
             self._lanes.claim_forever(),
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import uuid4
 
 from pymongo import MongoClient
@@ -19,15 +20,18 @@ from delivery.domain.emails import NewEmail
 from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
+from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
 from delivery.store.client import Document, connect, database, ping
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
 from delivery.store.leadership import Leadership
 from delivery.store.provider_events import ProviderEvents
+from delivery.store.questions import Questions
 from delivery.store.reported_emails import ReportedEmails
 from delivery.use_cases.accept_emails import accept_emails
 from delivery.use_cases.apply_provider_events import apply_provider_events
+from delivery.use_cases.ask_about_emails import StatusEndpoint
 from delivery.use_cases.publish_owed import MessagePublisher, Owed, PublishOwed
 from delivery.use_cases.record_provider_events import record_provider_events
 from delivery.use_cases.submit_email import Provider
@@ -68,6 +72,8 @@ class Store:
     claims: Claims
     events: ProviderEvents
     reported: ReportedEmails
+    questions: Questions
+    budgets: CallBudgets
     leadership: Leadership
 
     def is_reachable(self) -> bool:
@@ -89,6 +95,8 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         claims=Claims(db),
         events=ProviderEvents(db),
         reported=ReportedEmails(db),
+        questions=Questions(db),
+        budgets=CallBudgets(db),
         leadership=Leadership(db, owner=process_name()),
     )
 
@@ -152,6 +160,10 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
     )
 
 
+class MailProvider(Provider, StatusEndpoint, Protocol):
+    """All that the consumers ask of a provider."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerParts:
     """What the consumers work with. One per process."""
@@ -161,7 +173,7 @@ class ConsumerParts:
     contract: SendContract
     topology: Topology
     publisher: Publisher
-    provider: Provider
+    provider: MailProvider
     open_provider: Callable[[], Awaitable[None]]
     close_provider: Callable[[], Awaitable[None]]
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from delivery.config_reader import Faults, Section
 from delivery.domain.delays import DelayStep
 from delivery.domain.errors import PostroomError
-from delivery.domain.lanes import Lane, LanePolicy
+from delivery.domain.lanes import Lane, LanePolicy, OnUnknown
+from delivery.domain.questions import CheckPolicy
 from topology.delay_steps import DELAY_STEPS, parse_step
 
 EXTRA_FIELDS = ("subject", "text")
@@ -67,6 +68,7 @@ class LoopConfig:
     relay_interval: timedelta
     relay_grace: timedelta
     reconcile_interval: timedelta
+    check_interval: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Config:
     api: ApiConfig
     provider: ProviderConfig
     lanes: Mapping[Lane, LanePolicy]
+    checks: CheckPolicy
     delay_steps: tuple[DelayStep, ...]
     reserved_slots: int
     claims: ClaimConfig
@@ -93,6 +96,9 @@ _DEFAULT_LANES: dict[Lane, tuple[list[str], str, int]] = {
     Lane.STANDARD: (["30s", "5m", "15m", "1h", "2h", "6h"], "24h", 3),
     Lane.BULK: (["1m", "15m", "1h", "6h", "6h"], "48h", 1),
 }
+
+_DEFAULT_UNKNOWNS = {Lane.CRITICAL: ("resend", "30s")}
+"""A second one-time password harms nobody; a second invoice does."""
 
 _DEVELOPMENT_HASH_KEY = "postroom-development-only"
 
@@ -113,6 +119,7 @@ def load_config(environ: Mapping[str, str]) -> Config:
     faults = Faults()
     env = Section(dict(environ), name="", faults=faults, is_environment=True)
     file = Section(_read_file(environ, faults), name="", faults=faults)
+    provider = _read_provider(env, file.section("provider"))
     config = Config(
         amqp_url=env.text("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/", check=_scheme("amqp", "amqps")),
         mongodb_uri=env.text(
@@ -122,8 +129,9 @@ def load_config(environ: Mapping[str, str]) -> Config:
         ),
         recipient_hash_key=env.text("RECIPIENT_HASH_KEY", _DEVELOPMENT_HASH_KEY).encode(),
         api=_read_api(env, file.section("api")),
-        provider=_read_provider(env, file.section("provider")),
+        provider=provider,
         lanes=_read_lanes(file.section("lanes")),
+        checks=_read_checks(file.section("checks"), reports_deliveries=provider.reports_deliveries),
         delay_steps=_delay_steps(file),
         reserved_slots=file.section("slots").integer("reserved", 4, least=0),
         claims=_read_claims(file.section("claims")),
@@ -180,11 +188,14 @@ def _read_provider(env: Section, section: Section) -> ProviderConfig:
 def _read_lanes(section: Section) -> dict[Lane, LanePolicy]:
     lanes = {}
     for lane, (retry, max_wait, weight) in _DEFAULT_LANES.items():
+        on_unknown, deadline = _DEFAULT_UNKNOWNS.get(lane, ("hold", "45m"))
         given = section.section(lane.value)
         lanes[lane] = LanePolicy(
-            retry_schedule=given.steps("retry", retry, parse=parse_step),
+            retry_schedule=given.durations("retry", retry, parse=parse_step),
             max_wait=given.duration("max_wait", max_wait, parse=parse_duration),
             weight=given.integer("weight", weight, least=1, most=1000),
+            on_unknown=OnUnknown(given.choice("on_unknown", on_unknown, allowed=tuple(OnUnknown))),
+            unknown_deadline=given.duration("unknown_deadline", deadline, parse=parse_duration),
         )
     return lanes
 
@@ -214,6 +225,18 @@ def _read_loops(section: Section) -> LoopConfig:
         relay_interval=section.duration("relay_interval", "1s", parse=parse_duration),
         relay_grace=section.duration("relay_grace", "5s", parse=parse_duration),
         reconcile_interval=section.duration("reconcile_interval", "5s", parse=parse_duration),
+        check_interval=section.duration("check_interval", "1s", parse=parse_duration),
+    )
+
+
+def _read_checks(section: Section, *, reports_deliveries: bool) -> CheckPolicy:
+    offsets = section.durations("offsets", ["1m", "5m", "10m", "15m", "30m"], parse=parse_duration)
+    overdue = section.duration("report_overdue", "30m", parse=parse_duration)
+    return CheckPolicy(
+        offsets=tuple(sorted(offsets)),
+        late_accept=section.duration("late_accept", "150s", parse=parse_duration),
+        report_overdue=overdue if reports_deliveries else None,
+        calls_per_minute=section.integer("calls_per_minute", 60, least=1, most=100_000),
     )
 
 

@@ -84,7 +84,7 @@ class Section:
             return self._wrong(key, "must be a list of texts", tuple(default))
         return tuple(value)
 
-    def steps(
+    def durations(
         self, key: str, default: Sequence[str], *, parse: Callable[[str], timedelta]
     ) -> tuple[timedelta, ...]:
         try:
@@ -96,6 +96,12 @@ class Section:
         chosen = self.texts(key, default)
         if not set(chosen) <= set(allowed):
             return self._wrong(key, f"may hold only {', '.join(allowed)}", tuple(default))
+        return chosen
+
+    def choice(self, key: str, default: str, *, allowed: Sequence[str]) -> str:
+        chosen = self._get(key, default)
+        if not isinstance(chosen, str) or chosen not in allowed:
+            return self._wrong(key, f"must be one of {', '.join(allowed)}", default)
         return chosen
 
     def refuse_unread(self) -> None:

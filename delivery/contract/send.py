@@ -10,7 +10,7 @@ from marshmallow import RAISE, Schema, ValidationError
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
 from delivery.domain.emails import Content, EmailRequest
 from delivery.domain.errors import InvalidRequest
-from delivery.domain.lanes import DEFAULT_PRIORITY, PRIORITIES, Lane
+from delivery.domain.lanes import DEFAULT_PRIORITY, PRIORITIES, Lane, OnUnknown
 
 MAX_TTL_SECONDS = 90 * 24 * 3600
 
@@ -30,6 +30,8 @@ class SendSchema(Schema):
     priority = WholeNumber(least=PRIORITIES[0], most=PRIORITIES[-1])
     expires_at = Instant()
     ttl = WholeNumber(least=1, most=MAX_TTL_SECONDS)
+    on_unknown = Choice(tuple(choice.value for choice in OnUnknown))
+    unknown_deadline = WholeNumber(least=1, most=MAX_TTL_SECONDS)
 
 
 class SendContract:
@@ -66,6 +68,8 @@ class SendContract:
             lane=_lane(values.get("lane"), determined=lane),
             priority=values.get("priority", DEFAULT_PRIORITY),
             expires_at=_expiry(values, now=now),
+            on_unknown=OnUnknown(values["on_unknown"]) if "on_unknown" in values else None,
+            unknown_deadline=_seconds(values.get("unknown_deadline")),
         )
 
 
@@ -115,3 +119,7 @@ def _expiry(values: Mapping[str, Any], *, now: datetime) -> datetime | None:
     if expires_at is not None and expires_at <= now:
         raise InvalidRequest("expires_at is in the past")
     return expires_at
+
+
+def _seconds(value: int | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)

@@ -5,7 +5,10 @@ from typing import Any
 
 from delivery.domain.emails import Standing
 from delivery.domain.errors import InvalidRequest
-from delivery.domain.states import fold
+from delivery.domain.states import State, fold
+
+UNREPORTED = "unreported"
+"""The detail of an email that was submitted, and whose report never came."""
 
 
 def parse_request_id(text: str | None) -> str:
@@ -23,11 +26,16 @@ def parse_request_id(text: str | None) -> str:
 
 def render_status(standing: Standing, *, provider_reports_deliveries: bool) -> dict[str, Any]:
     """``status`` is one of three words; ``detail`` is the exact state. Nothing private is in it."""
-    status = fold(standing.state, provider_reports_deliveries=provider_reports_deliveries)
+    status = fold(
+        standing.state,
+        provider_reports_deliveries=provider_reports_deliveries,
+        is_unreported=standing.is_unreported,
+    )
+    is_unreported = standing.is_unreported and standing.state is State.SUBMITTED
     rendered = {
         "request_id": standing.email_id,
         "status": status.value,
-        "detail": standing.state.value,
+        "detail": UNREPORTED if is_unreported else standing.state.value,
         "attempts": standing.attempts,
         "accepted_at": standing.accepted_at.isoformat(),
         "updated_at": standing.updated_at.isoformat(),

@@ -1,9 +1,9 @@
 """The email as values: what a caller hands over, what is stored, what a worker claims."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from delivery.domain.lanes import DEFAULT_PRIORITY, RETRY_PRIORITY, Lane
+from delivery.domain.lanes import DEFAULT_PRIORITY, RETRY_PRIORITY, Lane, OnUnknown
 from delivery.domain.states import State
 
 DEFAULT_TENANT = "default"
@@ -23,12 +23,17 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailRequest:
-    """One validated request to send. ``ttl`` has become ``expires_at`` by now."""
+    """One validated request to send. ``ttl`` has become ``expires_at`` by now.
+
+    on_unknown, unknown_deadline: in place of the lane's.
+    """
 
     content: Content
     lane: Lane = Lane.TRANSACTIONAL
     priority: int = DEFAULT_PRIORITY
     expires_at: datetime | None = None
+    on_unknown: OnUnknown | None = None
+    unknown_deadline: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +70,10 @@ class ClaimedEmail:
     calls: int
     waits: int
     accepted_at: datetime
+    claimed_at: datetime
     waiting_since: datetime
     expires_at: datetime | None
+    unknown_deadline: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,7 @@ class Standing:
     due_at: datetime
     expires_at: datetime | None = None
     reason: str | None = None
+    is_unreported: bool = False
 
 
 def message_priority(*, priority: int, is_retry: bool) -> int:

@@ -25,6 +25,13 @@ RETRY_PRIORITY = 4
 """Above every caller's priority: a retry goes ahead of fresh mail of its lane."""
 
 
+class OnUnknown(StrEnum):
+    """What to do with an email when nobody knows whether the provider took it."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePolicy:
     """How a lane treats its emails.
@@ -34,8 +41,11 @@ class LanePolicy:
     max_wait: how long an email may wait in all, from its acceptance or its last requeue; it bounds
         waits that spend no attempt (throttling, a misconfigured provider).
     weight: the lane's part of the shared slots.
+    on_unknown, unknown_deadline: what is done when an outcome is still unknown so long after the call.
     """
 
     retry_schedule: tuple[timedelta, ...]
     max_wait: timedelta
     weight: int
+    on_unknown: OnUnknown = OnUnknown.HOLD
+    unknown_deadline: timedelta = timedelta(minutes=45)

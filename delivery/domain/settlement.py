@@ -8,6 +8,7 @@ from delivery.domain.emails import ClaimedEmail
 from delivery.domain.lanes import LanePolicy
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.owed import OwedTo
+from delivery.domain.questions import Question
 from delivery.domain.states import State
 
 
@@ -35,6 +36,7 @@ class Settlement:
     owed: OwedTo | None = None
     reason: str | None = None
     last_error: str | None = None
+    question: Question | None = None
 
 
 def settle(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, now: datetime) -> Settlement:

@@ -98,11 +98,13 @@ _SENT = frozenset({S.DELIVERED, S.COMPLAINED})
 _FAILED = frozenset({S.REJECTED, S.FAILED, S.BOUNCED, S.DEAD, S.HELD, S.SUPPRESSED, S.CANCELED, S.EXPIRED})
 
 
-def fold(state: State, *, provider_reports_deliveries: bool) -> Status:
+def fold(state: State, *, provider_reports_deliveries: bool, is_unreported: bool = False) -> Status:
     """Fold a state into the three that GET /status knows.
 
-    A provider that reports no deliveries never gets an email beyond ``submitted``: there it means sent.
+    A provider that reports no deliveries never gets an email beyond ``submitted``: there it means sent. So it
+    does where every check on an overdue report came back without news.
     """
-    if state in _SENT or (state is S.SUBMITTED and not provider_reports_deliveries):
+    is_all_there_will_be = is_unreported or not provider_reports_deliveries
+    if state in _SENT or (state is S.SUBMITTED and is_all_there_will_be):
         return Status.SENT
     return Status.FAILED if state in _FAILED else Status.PROCESSING

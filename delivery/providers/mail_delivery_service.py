@@ -21,6 +21,8 @@ from delivery.domain.errors import InvalidRequest, NotAuthenticated
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.reports import Report
+from delivery.domain.unknowns import Found
+from delivery.use_cases.ask_about_emails import LookUp
 
 NAME = "mail-delivery-service"
 
@@ -64,6 +66,16 @@ _REPORTS: dict[str, Report] = {
     "FAILED": Report.FAILED,
 }
 
+_FOUND: dict[str, Found] = {
+    "ACCEPTED": Found.ACCEPTED,
+    "DELIVERED": Found.DELIVERED,
+    "REJECTED": Found.REJECTED,
+    "FAILED": Found.FAILED,
+}
+
+_PAUSE = timedelta(minutes=5)
+"""How long a status endpoint that has had enough of us is left alone, when it doesn't say."""
+
 _NEVER_SENT = (
     aiohttp.ClientConnectorError,  # refused, DNS, TLS
     aiohttp.ConnectionTimeoutError,
@@ -80,6 +92,16 @@ def read_answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
         detail=f"HTTP {status} {said}".rstrip(),
         retry_after=_retry_after(headers.get("Retry-After")),
     )
+
+
+def read_look_up(status: int, body: bytes, headers: Mapping[str, str]) -> LookUp:
+    """What the status endpoint's answer means. Only its own words are news; 404 alone may be a wrong URL."""
+    if status in (403, 429):
+        return LookUp(Found.CANT_TELL, pause=_retry_after(headers.get("Retry-After")) or _PAUSE)
+    said = _word_in(body)
+    if status == 404 and said == "UNKNOWN":
+        return LookUp(Found.NEVER_SEEN)
+    return LookUp(_FOUND.get(said, Found.CANT_TELL) if status == 200 else Found.CANT_TELL)
 
 
 def read_error(error: BaseException, *, request_was_sent: bool) -> Answer:
@@ -114,6 +136,15 @@ class MailDeliveryService:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def look_up(self, email_id: str) -> LookUp:
+        """Ask what became of an email. Never raises for what the provider did."""
+        assert self._session is not None
+        try:
+            async with self._session.get(f"{self._url}/{email_id}", allow_redirects=False) as response:
+                return read_look_up(response.status, await _read_body(response), response.headers)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return LookUp(Found.CANT_TELL)
 
     async def submit(self, email: ClaimedEmail) -> Answer:
         """Submit once, within the configured deadlines. Never raises for what the provider did."""
@@ -199,13 +230,18 @@ def _submission(email: ClaimedEmail) -> dict[str, str]:
 
 
 def _status_in(body: bytes) -> str:
-    """The STATUS that the body gives, when it is one of its own words; else nothing."""
+    """The STATUS that a submission's answer gives, when it is one of its own words; else nothing."""
+    said = _word_in(body)
+    return said if said in ("ACCEPTED", "ERROR") else ""
+
+
+def _word_in(body: bytes) -> str:
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         return ""
     said = parsed.get("STATUS") if isinstance(parsed, dict) else None
-    return said if said in ("ACCEPTED", "ERROR") else ""
+    return said if isinstance(said, str) else ""
 
 
 def _retry_after(value: str | None) -> timedelta | None:

@@ -16,7 +16,14 @@ from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import CLAIMABLE, State
 from delivery.store.client import Document, store_errors
-from delivery.store.email_documents import OWED_FIELDS, claimed_of, history_entry, owed_document, owed_of
+from delivery.store.email_documents import (
+    OWED_FIELDS,
+    claimed_of,
+    history_entry,
+    owed_document,
+    owed_of,
+    question_document,
+)
 
 _CLAIMABLE = [state.value for state in CLAIMABLE]
 _OPEN = [State.SUBMITTING.value, State.UNCONFIRMED.value]
@@ -50,7 +57,7 @@ class Claims:
                 {
                     "$set": {
                         "state": State.SUBMITTING.value,
-                        "claim": {"token": token, "until": until},
+                        "claim": {"token": token, "at": now, "until": until},
                         "updated_at": now,
                     },
                     "$inc": {"calls": 1},
@@ -133,27 +140,6 @@ class Claims:
                     owed += self._owing([email.email_id for email in emails], gen=claimed.gen + 1)
         return owed
 
-    def run_out(self, *, before: datetime, now: datetime) -> int:
-        """Mark as unconfirmed what was claimed and never settled; returns how many there were.
-
-        The worker died or was cut off during the call: nobody knows what the provider got.
-        """
-        with store_errors():
-            result = self._emails.update_many(
-                {"state": State.SUBMITTING.value, "claim.until": {"$lt": before}},
-                {
-                    "$set": {
-                        "state": State.UNCONFIRMED.value,
-                        "updated_at": now,
-                        "unconfirmed_at": now,
-                        "last_error": "lease ran out",
-                    },
-                    "$inc": {"attempts": 1},
-                    "$push": history_entry(State.UNCONFIRMED, at=now, detail="lease ran out"),
-                },
-            )
-        return result.modified_count
-
     def _owing(self, email_ids: Iterable[str], *, gen: int) -> list[OwedEmail]:
         found = self._emails.find({"_id": {"$in": list(email_ids)}, "owed.gen": gen}, OWED_FIELDS)
         return [owed_of(document) for document in found]
@@ -183,7 +169,7 @@ def _giving_back(state: State, *, gen: int, now: datetime) -> Document:
             "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
         },
         "$inc": {"calls": -1, "attempts": -1 if ran_out else 0},
-        "$unset": {"claim": "", "unconfirmed_at": ""},
+        "$unset": {"claim": "", "question": ""},
     }
 
 
@@ -202,6 +188,7 @@ def _likeness(claimed: ClaimedEmail, settlement: Settlement) -> tuple[Any, ...]:
         settlement.owed,
         settlement.reason,
         settlement.last_error,
+        settlement.question,
     )
 
 
@@ -218,10 +205,15 @@ def _settling(settlement: Settlement, *, gen: int) -> Document:
         values["reason"] = settlement.reason
     if settlement.last_error is not None:
         values["last_error"] = settlement.last_error
-    if settlement.state is State.UNCONFIRMED:
-        values["unconfirmed_at"] = settlement.at
     if settlement.owed is not None:
         values["gen"] = gen + 1
         values["owed"] = owed_document(settlement.owed, gen=gen + 1, at=settlement.at)
-    push = history_entry(settlement.state, at=settlement.at, detail=settlement.last_error)
-    return {"$set": values, "$push": push}
+    update: Document = {
+        "$set": values,
+        "$push": history_entry(settlement.state, at=settlement.at, detail=settlement.last_error),
+    }
+    if settlement.question is not None:
+        values["question"] = question_document(settlement.question)
+    else:
+        update["$unset"] = {"question": ""}
+    return update

@@ -2,12 +2,13 @@
 
 import hmac
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from delivery.domain.emails import ClaimedEmail, Content, NewEmail, Standing
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.questions import Question
 from delivery.domain.states import State
 from delivery.store.client import Document
 
@@ -17,8 +18,8 @@ HISTORY_LENGTH = 50
 _OWED = "lane priority gen owed due_at attempts waits accepted_at updated_at reason last_error"
 OWED_FIELDS = dict.fromkeys(_OWED.split(), 1)
 
-_STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at reason expires_at"
-STANDING_FIELDS = dict.fromkeys(_STANDING.split(), 1)
+_STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at expires_at reason"
+STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), "unreported"], 1)
 
 
 def hash_recipient(recipient: str, *, key: bytes) -> str:
@@ -49,6 +50,10 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
     }
     if request.expires_at is not None:
         document["expires_at"] = request.expires_at
+    if request.on_unknown is not None:
+        document["on_unknown"] = request.on_unknown.value
+    if request.unknown_deadline is not None:
+        document["unknown_deadline_s"] = int(request.unknown_deadline.total_seconds())
     if email.content_hash is not None:
         document["content_hash"] = email.content_hash
     return document
@@ -56,6 +61,12 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
 
 def owed_document(to: OwedTo, *, gen: int, at: datetime) -> Document:
     return {"to": to.value, "gen": gen, "at": at}
+
+
+def question_document(question: Question) -> Document:
+    """Times that never come are left out, so that the partial indexes hold only what is to be done."""
+    values = {**asdict(question), "about": question.about.value}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def history_entry(state: State, *, at: datetime, detail: str | None = None) -> dict[str, Any]:
@@ -97,6 +108,8 @@ def claimed_of(document: Document) -> ClaimedEmail:
         calls=document["calls"],
         waits=document["waits"],
         accepted_at=document["accepted_at"],
+        claimed_at=document["claim"]["at"],
+        unknown_deadline=_seconds(document.get("unknown_deadline_s")),
         waiting_since=document["waiting_since"],
         expires_at=document.get("expires_at"),
     )
@@ -116,4 +129,9 @@ def standing_of(document: Document) -> Standing:
         due_at=document["due_at"],
         expires_at=document.get("expires_at"),
         reason=document.get("reason"),
+        is_unreported=document.get("unreported", False),
     )
+
+
+def _seconds(value: int | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)

@@ -24,7 +24,7 @@ from delivery.store.email_documents import (
     owed_of,
     standing_of,
 )
-from delivery.store.indexes import OWED
+from delivery.store.indexes import SET
 
 _DUPLICATE_KEY = 11000
 
@@ -71,7 +71,7 @@ class Emails:
 
         There is no sort: the index gives them in this order.
         """
-        query = {"lane": lane.value, "owed.at": {**OWED, "$lte": older_than}}
+        query = {"lane": lane.value, "owed.at": {**SET, "$lte": older_than}}
         with store_errors():
             return [
                 owed_of(found) for found in self._emails.find(query, OWED_FIELDS, hint="owed").limit(limit)

@@ -8,8 +8,8 @@ from pymongo.database import Database
 from delivery.domain.states import State
 from delivery.store.client import Document, store_errors
 
-OWED = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
-"""True of every ``owed.at``. Queries repeat it, so that the partial index serves them."""
+SET = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
+"""True of every time that is there. Queries repeat it, so that the partial index serves them."""
 
 
 def create_indexes(db: Database[Document]) -> None:
@@ -18,12 +18,22 @@ def create_indexes(db: Database[Document]) -> None:
         db.emails.create_index(
             [("lane", ASCENDING), ("owed.at", ASCENDING)],
             name="owed",
-            partialFilterExpression={"owed.at": OWED},
+            partialFilterExpression={"owed.at": SET},
         )
         db.emails.create_index(
             [("claim.until", ASCENDING)],
             name="leases",
             partialFilterExpression={"state": State.SUBMITTING.value},
+        )
+        db.emails.create_index(
+            [("question.about", ASCENDING), ("lane", ASCENDING), ("question.check_at", ASCENDING)],
+            name="checks",
+            partialFilterExpression={"question.check_at": SET},
+        )
+        db.emails.create_index(
+            [("question.decide_at", ASCENDING)],
+            name="decisions",
+            partialFilterExpression={"question.decide_at": SET},
         )
         db.provider_events.create_index(
             [("received_at", ASCENDING)],

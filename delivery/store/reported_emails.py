@@ -33,7 +33,7 @@ class ReportedEmails:
                     {"_id": {"$in": email_ids}, "state": seen.value, "calls": calls},
                     {
                         "$set": {"state": state.value, "updated_at": now},
-                        "$unset": {"owed": ""},
+                        "$unset": {"owed": "", "question": ""},
                         "$push": history_entry(state, at=now, detail="reported by the provider"),
                     },
                 )

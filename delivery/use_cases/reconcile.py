@@ -1,12 +1,14 @@
 """The reconciler's work: settle what got stuck because a process died or a message was lost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from delivery.domain.happenings import Happening
+from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.provider_events import PendingEvent
+from delivery.domain.questions import CheckPolicy
 
 BATCH = 500
 CLOCK_MARGIN = timedelta(seconds=2)
@@ -14,7 +16,15 @@ CLOCK_MARGIN = timedelta(seconds=2)
 
 
 class RunOutLeases(Protocol):
-    def run_out(self, *, before: datetime, now: datetime) -> int: ...
+    def run_out(
+        self,
+        *,
+        before: datetime,
+        now: datetime,
+        deadlines: Mapping[Lane, timedelta],
+        policy: CheckPolicy,
+        limit: int,
+    ) -> int: ...
 
 
 class OverdueEvents(Protocol):
@@ -32,17 +42,25 @@ class Reconciled:
 
 def reconcile(
     *,
-    claims: RunOutLeases,
+    questions: RunOutLeases,
     events: OverdueEvents,
     apply: Callable[[Sequence[PendingEvent]], list[Happening]],
     event_grace: timedelta,
+    lanes: Mapping[Lane, LanePolicy],
+    checks: CheckPolicy,
     now: datetime,
 ) -> Reconciled:
     """One turn. Raises StoreUnavailable; safe to run in several processes at once.
 
     event_grace: how long a provider event may wait for its message before it is applied without.
     """
-    run_out = claims.run_out(before=now - CLOCK_MARGIN, now=now)
+    run_out = questions.run_out(
+        before=now - CLOCK_MARGIN,
+        now=now,
+        deadlines={lane: policy.unknown_deadline for lane, policy in lanes.items()},
+        policy=checks,
+        limit=BATCH,
+    )
     applied = 0
     happened: list[Happening] = []
     while overdue := events.overdue(older_than=now - event_grace, limit=BATCH):

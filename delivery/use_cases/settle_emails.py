@@ -1,7 +1,7 @@
 """Write what the provider's answers mean, before any message is acknowledged."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -10,7 +10,9 @@ from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.outcomes import Answer
 from delivery.domain.owed import OwedEmail
+from delivery.domain.questions import CheckPolicy, Question, outcome_question, report_question
 from delivery.domain.settlement import Settlement, settle
+from delivery.domain.states import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ def settle_emails(
     *,
     claims: SettlingClaims,
     policies: Mapping[Lane, LanePolicy],
+    checks: CheckPolicy,
     now: datetime,
 ) -> Settled:
     """Settle a batch and give back what was not called (no answer).
@@ -40,7 +43,7 @@ def settle_emails(
     call is safe, it is fenced by the claims' tokens.
     """
     settled = [
-        (email, settle(email, answer, policy=policies[email.lane], now=now))
+        (email, _settle(email, answer, policy=policies[email.lane], checks=checks, now=now))
         for email, answer in answered
         if answer is not None
     ]
@@ -48,6 +51,32 @@ def settle_emails(
     owed = claims.settle(settled) if settled else []
     owed += claims.give_back(unsent, now=now) if unsent else []
     return Settled(owed=owed, happened=[_happening(email, settlement) for email, settlement in settled])
+
+
+def _settle(
+    email: ClaimedEmail, answer: Answer, *, policy: LanePolicy, checks: CheckPolicy, now: datetime
+) -> Settlement:
+    settlement = settle(email, answer, policy=policy, now=now)
+    return replace(settlement, question=_question(email, settlement, policy=policy, checks=checks))
+
+
+def _question(
+    email: ClaimedEmail, settlement: Settlement, *, policy: LanePolicy, checks: CheckPolicy
+) -> Question | None:
+    """What is still to be found out about an email that the provider has, or may have."""
+    match settlement.state:
+        case State.UNCONFIRMED:
+            return outcome_question(
+                called_at=email.claimed_at,
+                ended_at=settlement.at,
+                deadline=email.unknown_deadline or policy.unknown_deadline,
+                policy=checks,
+                now=settlement.at,
+            )
+        case State.SUBMITTED:
+            return report_question(submitted_at=settlement.at, policy=checks)
+        case _:
+            return None
 
 
 def _happening(email: ClaimedEmail, settlement: Settlement) -> Happening:

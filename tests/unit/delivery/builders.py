@@ -6,11 +6,18 @@ from typing import Any
 from delivery.domain.emails import ClaimedEmail, Content, EmailRequest, NewEmail, Standing
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.questions import CheckPolicy
 from delivery.domain.states import State
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CONTENT = Content(sender="shop@example.com", recipient="ann@example.com", message="Hello")
 EMAIL_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+CHECKS = CheckPolicy(
+    offsets=(timedelta(minutes=1), timedelta(minutes=5)),
+    late_accept=timedelta(seconds=150),
+    report_overdue=timedelta(minutes=30),
+    calls_per_minute=60,
+)
 
 
 def seconds(number: float) -> timedelta:
@@ -31,6 +38,7 @@ def claimed(**changes: Any) -> ClaimedEmail:
         "calls": 1,
         "waits": 0,
         "accepted_at": NOW,
+        "claimed_at": NOW,
         "waiting_since": NOW,
         "expires_at": None,
     }

@@ -1,13 +1,14 @@
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.provider_events import PendingEvent
+from delivery.domain.questions import CheckPolicy
 from delivery.domain.reports import Report
 from delivery.domain.states import State
 from delivery.use_cases.reconcile import BATCH, CLOCK_MARGIN, Reconciled, reconcile
-from tests.unit.delivery.builders import NOW, seconds
+from tests.unit.delivery.builders import CHECKS, NOW, policy, seconds
 
 GRACE = seconds(5)
 
@@ -32,7 +33,15 @@ class Stuck:
         self.batches: list[int] = []
         self.asked: list[datetime] = []
 
-    def run_out(self, *, before: datetime, now: datetime) -> int:
+    def run_out(
+        self,
+        *,
+        before: datetime,
+        now: datetime,
+        deadlines: Mapping[Lane, timedelta],
+        policy: CheckPolicy,
+        limit: int,
+    ) -> int:
         self.asked.append(before)
         return self.leases
 
@@ -46,7 +55,15 @@ class Stuck:
         return [_happening(event) for event in pending]
 
     def reconcile(self) -> Reconciled:
-        return reconcile(claims=self, events=self, apply=self.apply, event_grace=GRACE, now=NOW)
+        return reconcile(
+            questions=self,
+            events=self,
+            apply=self.apply,
+            event_grace=GRACE,
+            lanes={lane: policy() for lane in Lane},
+            checks=CHECKS,
+            now=NOW,
+        )
 
 
 def test_a_turn_settles_leases_that_ran_out_and_events_without_a_message() -> None:

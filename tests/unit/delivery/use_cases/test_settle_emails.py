@@ -9,7 +9,7 @@ from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import State
 from delivery.use_cases.settle_emails import Settled, settle_emails
-from tests.unit.delivery.builders import NOW, claimed, owed_email, policy, seconds
+from tests.unit.delivery.builders import CHECKS, NOW, claimed, owed_email, policy, seconds
 
 POLICIES = {lane: policy(10 * number) for number, lane in enumerate(Lane, start=1)}
 
@@ -36,7 +36,7 @@ class Claims:
 
 
 def _settle(claims: Claims, *answered: tuple[ClaimedEmail, Answer | None]) -> Settled:
-    return settle_emails(answered, claims=claims, policies=POLICIES, now=NOW)
+    return settle_emails(answered, claims=claims, policies=POLICIES, checks=CHECKS, now=NOW)
 
 
 def test_each_email_is_settled_by_the_policy_of_its_lane() -> None:

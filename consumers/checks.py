@@ -1,0 +1,63 @@
+"""The checks loop: unknown outcomes and overdue reports are asked about, and decided at their deadline."""
+
+import asyncio
+import logging
+
+from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.announcer import Announcer
+from delivery.broker.outbox import Outbox
+from delivery.domain.errors import StoreUnavailable
+from delivery.use_cases.ask_about_emails import ask_about_emails
+from delivery.use_cases.decide_unknowns import decide_unknowns
+
+log = logging.getLogger(__name__)
+
+LOOP = "checks"
+
+
+async def check_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+    """One process at a time does the work; another takes over when it is gone for three turns.
+
+    The budget holds even if two do: it is a document of its own.
+    """
+    interval = parts.config.loops.check_interval
+
+    def is_ours() -> bool:
+        return parts.store.leadership.hold(LOOP, now=utc_now(), ttl=interval * 3)
+
+    while True:
+        await asyncio.sleep(interval.total_seconds())
+        try:
+            if await asyncio.to_thread(is_ours):
+                await _decide(parts, outbox=outbox, announcer=announcer)
+                await _ask(parts, outbox=outbox, announcer=announcer)
+        except StoreUnavailable:
+            continue
+
+
+async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+    decided = await asyncio.to_thread(
+        lambda: decide_unknowns(questions=parts.store.questions, lanes=parts.config.lanes, now=utc_now())
+    )
+    outbox.hand_over(decided.owed)
+    announcer.tell(decided.happened)
+    for state, count in decided.counts.items():
+        log.warning("outcome unknown at the deadline, now %s count=%d", state.value, count)
+
+
+async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+    asked = await ask_about_emails(
+        provider_name=parts.config.provider.name,
+        provider=parts.provider,
+        questions=parts.store.questions,
+        budgets=parts.store.budgets,
+        lanes=parts.config.lanes,
+        policy=parts.config.checks,
+        now=utc_now(),
+    )
+    outbox.hand_over(asked.owed)
+    announcer.tell(asked.happened)
+    if asked.asked:
+        log.info("asked the provider count=%d settled=%d", asked.asked, len(asked.happened))
+    if asked.pause is not None:
+        log.warning("status checks paused by the provider seconds=%d", asked.pause.total_seconds())
