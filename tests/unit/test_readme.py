@@ -13,7 +13,7 @@ import pytest
 
 from delivery import config
 from delivery.config import load_config
-from delivery.contract.send import SendContract
+from delivery.contract.send import SendContract, SendSchema
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from delivery.providers.mail_delivery_service import parse_events
@@ -21,6 +21,7 @@ from tests.harness import readme
 
 LOOPBACK_API = "http://127.0.0.1:8080"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LANE_KEYS = ("retry", "max_wait", "weight", "on_unknown", "unknown_deadline")
 
 
 def curl_lines() -> list[list[str]]:
@@ -48,11 +49,10 @@ def table(heading: str) -> list[list[str]]:
     return [cells(row) for row in match[1].splitlines()]
 
 
+FIELDS = table("field")
 VARIABLES = {name: default for name, default, _ in table("variable")}
 SETTINGS = {name: default for name, default, _ in table("setting")}
-LANES = {
-    lane: dict(zip(("retry", "max_wait", "weight"), values, strict=True)) for lane, *values in table("lane")
-}
+LANES = {lane: dict(zip(LANE_KEYS, values, strict=True)) for lane, *values in table("lane")}
 
 
 def read_in_source() -> tuple[set[str], set[str]]:
@@ -132,12 +132,17 @@ def test_the_default_of_a_setting_is_the_one_in_the_readme(tmp_path: Path, name:
     assert loaded(tmp_path, f"{name} = {SETTINGS[name]}") == loaded(tmp_path, "")
 
 
+def test_every_field_of_an_email_is_in_the_readme() -> None:
+    named = re.findall(r"\w+", " ".join(names for names, _ in FIELDS))
+    assert sorted(named) == sorted(SendSchema().fields)
+
+
 def test_the_lanes_of_the_readme_are_all_there_are() -> None:
     assert list(LANES) == list(Lane)
 
 
 @pytest.mark.parametrize("lane", LANES)
-@pytest.mark.parametrize("key", ["retry", "max_wait", "weight"])
+@pytest.mark.parametrize("key", LANE_KEYS)
 def test_the_default_of_a_lane_is_the_one_in_the_readme(tmp_path: Path, lane: str, key: str) -> None:
     assert loaded(tmp_path, f"lanes.{lane}.{key} = {LANES[lane][key]}") == loaded(tmp_path, "")
 
