@@ -16,6 +16,9 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     config = parts.config
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = config.api.max_body_bytes
+    # Both answer with HTML of Flask's own: a redirect to a path without doubled slashes, and OPTIONS.
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False
     app.extensions["postroom"] = parts
     waits = OutcomeWaits(parts.store.emails, most=config.api.threads // 2)
