@@ -17,10 +17,6 @@ class RequestTooLarge(InvalidRequest):
     """The body is over the limit."""
 
 
-class MessageIdReused(InvalidRequest):
-    """A message_id that was used before arrived with other content."""
-
-
 class UnknownEmail(PostroomError):
     """No email of this tenant has that id."""
 
@@ -47,7 +43,3 @@ class StoreUnavailable(PostroomError):
 
 class StoreOutcomeUnknown(StoreUnavailable):
     """The store did not answer in time, and the write may have happened."""
-
-
-class BrokerUnavailable(PostroomError):
-    """The broker can't be reached."""
