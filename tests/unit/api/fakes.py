@@ -1,0 +1,99 @@
+"""What the API works with, in memory."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api import create_app
+from delivery.bootstrap import ApiParts, Store
+from delivery.broker.thread import PublishingThread
+from delivery.config import load_config
+from delivery.contract.send import SendContract
+from delivery.domain.emails import NewEmail, Standing
+from delivery.domain.provider_events import ProviderEvent
+from delivery.domain.states import State
+from delivery.store.group_commit import GroupCommit
+from tests.unit.delivery.builders import standing
+
+
+class Emails:
+    """Emails by id, of the one tenant there is. ``becomes``: what is accepted is so at once."""
+
+    def __init__(self) -> None:
+        self.accepted: list[NewEmail] = []
+        self.found: dict[str, Standing] = {}
+        self.error: Exception | None = None
+        self.becomes = State.QUEUED
+
+    def accept(self, new: Sequence[NewEmail]) -> Sequence[None]:
+        if self.error is not None:
+            raise self.error
+        self.accepted += new
+        for email in new:
+            self.found[email.email_id] = standing(
+                email_id=email.email_id, state=self.becomes, accepted_at=email.accepted_at
+            )
+        return [None] * len(new)
+
+    def get(self, tenant_id: str, email_id: str) -> Standing | None:
+        if self.error is not None:
+            raise self.error
+        return self.found.get(email_id)
+
+    def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
+        return {email_id: self.found[email_id] for email_id in email_ids if email_id in self.found}
+
+
+class Events:
+    def __init__(self) -> None:
+        self.recorded: list[ProviderEvent] = []
+        self.error: Exception | None = None
+
+    def record(self, events: Sequence[ProviderEvent]) -> Sequence[None]:
+        if self.error is not None:
+            raise self.error
+        self.recorded += events
+        return [None] * len(events)
+
+
+class FakeStore:
+    def __init__(self) -> None:
+        self.emails = Emails()
+        self.reachable = True
+
+    def is_reachable(self) -> bool:
+        return self.reachable
+
+
+class Publishing:
+    def __init__(self) -> None:
+        self.is_connected = True
+
+    def start(self) -> None:
+        pass
+
+
+class FakeApi:
+    """The app over fakes, and a client on this machine."""
+
+    def __init__(self, **environ: str) -> None:
+        self.store = FakeStore()
+        self.emails = self.store.emails
+        self.events = Events()
+        self.publishing = Publishing()
+        config = load_config({"WEBHOOK_SECRETS": "secret", "WEBHOOK_PATH_TOKENS": "token", **environ})
+        parts = ApiParts(
+            config=config,
+            store=cast(Store, self.store),
+            contract=SendContract(extra_fields=config.provider.extra_fields),
+            publishing=cast(PublishingThread, self.publishing),
+            accept=GroupCommit(self.emails.accept, name="accepting"),
+            record=GroupCommit(self.events.record, name="recording"),
+        )
+        self.app: Flask = create_app(parts)
+        self.client: FlaskClient = self.app.test_client()
+
+
+Start = Callable[..., FakeApi]

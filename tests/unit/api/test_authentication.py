@@ -1,0 +1,119 @@
+import pytest
+from werkzeug.routing import Rule
+
+from api.authentication import OPEN_ENDPOINTS
+from tests.unit.api.fakes import FakeApi, Start
+
+KEYS = {"API_KEYS": "first, second"}
+SHORT_LIST = {"health.livez", "health.readyz", "webhooks.signed", "webhooks.with_token"}
+
+
+def _calls(rule: Rule) -> list[tuple[str, str]]:
+    path = rule.rule
+    for argument in rule.arguments:
+        path = path.replace(f"<{argument}>", "x")
+    assert "<" not in path
+    return [(method, path) for method in rule.methods or ()]
+
+
+def test_every_route_but_those_on_the_short_list_wants_a_key(start: Start) -> None:
+    api = start(**KEYS)
+    answers = {
+        (rule.endpoint, method): api.client.open(path, method=method).status_code
+        for rule in api.app.url_map.iter_rules()
+        for method, path in _calls(rule)
+    }
+    assert {endpoint for (endpoint, _), status in answers.items() if status != 401} <= SHORT_LIST
+    assert answers["sending.send", "POST"] == 401
+    assert answers["status.by_path", "GET"] == 401
+
+
+def test_the_short_list_is_short() -> None:
+    assert OPEN_ENDPOINTS == SHORT_LIST
+
+
+def test_webhooks_authenticate_by_themselves(start: Start) -> None:
+    api = start(**KEYS)
+    for path in ("/webhooks/mail-delivery-service", "/webhooks/mail-delivery-service/x"):
+        assert api.client.post(path, data=b"{}").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/send/more", "/statuses"])
+def test_without_a_key_nobody_learns_which_routes_there_are(start: Start, path: str) -> None:
+    api = start(**KEYS)
+    assert api.client.get(path).status_code == 401
+    assert api.client.get(path, headers={"Authorization": "Bearer first"}).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["first", "second"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_each_key_is_taken(start: Start, scheme: str, key: str) -> None:
+    response = start(**KEYS).client.get("/status", headers={"Authorization": f"{scheme} {key}"})
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer third",
+        "Bearer firs",
+        "Bearer first2",
+        "Bearer first second",
+        "Bearer first, second",
+        "Bearer FIRST",
+        "first",
+        "Basic first",
+        "Token first",
+        "Bearer \u00e9",
+    ],
+    ids=ascii,
+)
+def test_anything_else_is_refused_with_how_to_do_it(start: Start, header: str) -> None:
+    response = start(**KEYS).client.get("/status", headers={"Authorization": header} if header else {})
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.json == {
+        "status": "denied",
+        "reason": "missing or wrong API key; send it as 'Authorization: Bearer <key>'",
+    }
+
+
+def test_with_keys_a_caller_may_be_anywhere(start: Start) -> None:
+    response = start(**KEYS, API_HOST="0.0.0.0").client.get(
+        "/status",
+        headers={"Authorization": "Bearer first", "X-Forwarded-For": "1.2.3.4"},
+        environ_overrides={"REMOTE_ADDR": "192.0.2.1"},
+    )
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_without_keys_this_machine_may_call(api: FakeApi, address: str) -> None:
+    assert api.client.get("/status", environ_overrides={"REMOTE_ADDR": address}).status_code == 400
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "10.0.0.1", "::ffff:192.0.2.1", "2001:db8::1", "", "unix:"])
+def test_without_keys_nobody_else_may(api: FakeApi, address: str) -> None:
+    response = api.client.get("/status", environ_overrides={"REMOTE_ADDR": address})
+    assert response.status_code == 403
+    assert response.json == {"status": "denied", "reason": "without API_KEYS, only this machine may call"}
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"])
+def test_without_keys_a_forwarded_request_is_refused(api: FakeApi, header: str) -> None:
+    response = api.client.get("/status", headers={header: "127.0.0.1"})
+    assert response.status_code == 403
+    assert response.json == {"status": "denied", "reason": "without API_KEYS, forwarded requests are refused"}
+
+
+@pytest.mark.parametrize("environ", [{}, KEYS])
+def test_health_is_open_to_all(start: Start, environ: dict[str, str]) -> None:
+    api = start(**environ)
+    for path in ("/livez", "/readyz"):
+        response = api.client.get(
+            path, headers={"X-Forwarded-For": "1.2.3.4"}, environ_overrides={"REMOTE_ADDR": "192.0.2.1"}
+        )
+        assert response.status_code == 200

@@ -1,0 +1,138 @@
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
+from delivery.store.group_commit import MAX_BATCH, GroupCommit
+from tests.harness.deadline import wait_until
+
+LONG = timedelta(seconds=60)
+AT_ONCE = timedelta(0)
+
+
+class Writes:
+    """A store whose writes begin when they are called and end when the test lets them."""
+
+    def __init__(self, *, ends_by_itself: bool = True) -> None:
+        self.batches: list[list[int]] = []
+        self.error: Exception | None = None
+        self._may_end = threading.Semaphore(10_000 if ends_by_itself else 0)
+
+    def __call__(self, batch: Sequence[int]) -> Sequence[str]:
+        self.batches.append(list(batch))
+        assert self._may_end.acquire(timeout=60)
+        if self.error is not None:
+            raise self.error
+        return [f"wrote {item}" for item in batch]
+
+    def end_one(self) -> None:
+        self._may_end.release()
+
+    def wait_until_begun(self, count: int) -> None:
+        wait_until(lambda: len(self.batches) >= count, within=30, what=f"{count} writes have begun")
+
+
+def _waiting(group: GroupCommit[int, str]) -> int:
+    return len(group._waiting)
+
+
+def _commit_many(
+    threads: ThreadPoolExecutor, group: GroupCommit[int, str], items: range
+) -> list[Future[str]]:
+    before = _waiting(group)
+    futures = [threads.submit(group.commit, item, within=LONG) for item in items]
+    wait_until(lambda: _waiting(group) == before + len(items), within=30, what="all of them wait")
+    return futures
+
+
+def test_a_lone_item_is_written_alone_and_at_once() -> None:
+    writes = Writes()
+    assert GroupCommit(writes, name="test").commit(7, within=LONG) == "wrote 7"
+    assert writes.batches == [[7]]
+
+
+def test_what_arrives_during_a_write_shares_the_next() -> None:
+    writes = Writes(ends_by_itself=False)
+    group = GroupCommit(writes, name="test")
+    with ThreadPoolExecutor(51) as threads:
+        first = threads.submit(group.commit, 0, within=LONG)
+        writes.wait_until_begun(1)
+        others = _commit_many(threads, group, range(1, 51))
+        writes.end_one()
+        writes.end_one()
+        assert first.result() == "wrote 0"
+        assert [future.result() for future in others] == [f"wrote {item}" for item in range(1, 51)]
+    assert [len(batch) for batch in writes.batches] == [1, 50]
+
+
+def test_a_batch_has_a_most() -> None:
+    writes = Writes(ends_by_itself=False)
+    group = GroupCommit(writes, name="test")
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(group.commit, 0, within=LONG)
+        writes.wait_until_begun(1)
+        with group._wake:
+            group._waiting.extend((item, Future()) for item in range(1, MAX_BATCH + 2))
+        for _ in range(3):
+            writes.end_one()
+        first.result()
+        writes.wait_until_begun(3)
+    assert [len(batch) for batch in writes.batches] == [1, MAX_BATCH, 1]
+
+
+def test_an_error_reaches_every_caller_of_its_batch_and_the_next_batch_works() -> None:
+    writes = Writes(ends_by_itself=False)
+    group = GroupCommit(writes, name="test")
+    with ThreadPoolExecutor(11) as threads:
+        first = threads.submit(group.commit, 0, within=LONG)
+        writes.wait_until_begun(1)
+        others = _commit_many(threads, group, range(1, 11))
+        writes.end_one()
+        first.result()
+        writes.wait_until_begun(2)
+        writes.error = StoreUnavailable("away")
+        writes.end_one()
+        for future in others:
+            with pytest.raises(StoreUnavailable):
+                future.result()
+        writes.error = None
+        writes.end_one()
+        assert group.commit(11, within=LONG) == "wrote 11"
+
+
+def test_what_still_waits_at_its_deadline_is_withdrawn_and_never_written() -> None:
+    writes = Writes(ends_by_itself=False)
+    group = GroupCommit(writes, name="test")
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(group.commit, 0, within=LONG)
+        writes.wait_until_begun(1)
+        with pytest.raises(StoreUnavailable) as withdrawn:
+            group.commit(1, within=AT_ONCE)
+        assert not isinstance(withdrawn.value, StoreOutcomeUnknown)
+        after = threads.submit(group.commit, 2, within=LONG)
+        wait_until(lambda: _waiting(group) == 2, within=30, what="the next one waits behind it")
+        for _ in range(2):
+            writes.end_one()
+        assert (first.result(), after.result()) == ("wrote 0", "wrote 2")
+    assert writes.batches == [[0], [2]]
+
+
+def test_what_is_being_written_at_its_deadline_may_have_happened() -> None:
+    writes = Writes(ends_by_itself=False)
+    group = GroupCommit(writes, name="test")
+    with ThreadPoolExecutor(1) as threads:
+        caller = threads.submit(group.commit, 0, within=timedelta(seconds=2))
+        writes.wait_until_begun(1)
+        with pytest.raises(StoreOutcomeUnknown):
+            caller.result()
+    writes.end_one()
+    writes.end_one()
+    assert group.commit(1, within=LONG) == "wrote 1"
+
+
+def test_no_thread_runs_before_the_first_item() -> None:
+    GroupCommit(Writes(), name="a thread that should not be")
+    assert "a thread that should not be" not in {thread.name for thread in threading.enumerate()}
