@@ -1,0 +1,56 @@
+"""The documents point at what is there."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("*/README.md")])
+ROOMS = (
+    "api",
+    "bench",
+    "consumers",
+    "container",
+    "delivery",
+    "docs",
+    "simulator",
+    "stack",
+    "tests",
+    "topology",
+)
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+def anchors(document: Path) -> set[str]:
+    """The names under which a document's headings can be linked to, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(document.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(CHECKOUT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = without_code(document.read_text(encoding="utf-8"))
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?:", link)]
+    broken = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (document.parent / unquote(path)).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_file_that_is_named_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(rf"`((?:{'|'.join(ROOMS)})/[\w./-]*)`", text)
+    assert [path for path in named if not (CHECKOUT / path).exists()] == []
