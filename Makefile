@@ -3,6 +3,9 @@
 
 PYTHON := .venv/bin/python
 ARGS ?=
+# Without what this machine's pip is told: where it finds packages is nobody else's business.
+COMPILE = $(PYTHON) -m piptools compile --quiet --strip-extras --allow-unsafe --no-header \
+	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-compose lint bench lock clean
@@ -39,8 +42,8 @@ bench:  ## Measure rates, latencies and memory
 
 lock:  ## Pin what requirements.in and requirements-dev.in ask for
 	@stack/setup.sh lint
-	@$(PYTHON) -m piptools compile --quiet --strip-extras --output-file requirements.txt requirements.in
-	@$(PYTHON) -m piptools compile --quiet --strip-extras --output-file requirements-dev.txt requirements-dev.in
+	@$(COMPILE) --output-file requirements.txt requirements.in
+	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
 
 clean:  ## Remove what can be made again: .venv and caches. The data in .postroom/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
