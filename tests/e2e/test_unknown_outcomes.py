@@ -108,7 +108,7 @@ def test_a_consumer_killed_during_the_call_leaves_it_unconfirmed_and_a_webhook_s
     body = email(recipient="fault+slow.1.5+webhook-late.10@example.com")
     request_ids = system.api.send_many([body] * 10)
     wait_until(
-        lambda: system.provider.summary()["in_flight"] == 10,
+        lambda: system.provider.count("in_flight") == 10,
         within=30,
         what="all calls are with the provider",
     )

@@ -41,10 +41,14 @@ class Provider:
         answer: dict[str, Any] = self._call("GET", "/_log/summary").json()
         return answer
 
+    def count(self, name: str) -> int:
+        """One of the summary's numbers, cheaply: "received", "accepted", "in_flight" …"""
+        answer: int = self._call("GET", "/_log/summary?ids=false").json()[name]
+        return answer
+
     def received(self) -> int:
         """How many submissions have arrived."""
-        answer: int = self._call("GET", "/_log/summary?ids=false").json()["received"]
-        return answer
+        return self.count("received")
 
     def submissions(self, *, since: int = 0) -> list[dict[str, Any]]:
         """Every submission in order of arrival, from index `since`; times are epoch seconds."""
