@@ -54,3 +54,12 @@ def test_every_file_that_is_named_is_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = re.findall(rf"`((?:{'|'.join(ROOMS)})/[\w./-]*)`", text)
     assert [path for path in named if not (CHECKOUT / path).exists()] == []
+
+
+@pytest.mark.parametrize("file", ["requirements-services.in", "requirements.in", "requirements-dev.in"])
+def test_every_dependency_has_a_reason(file: str) -> None:
+    asked_for = re.findall(r"^([A-Za-z][\w-]*)", (CHECKOUT / file).read_text(encoding="utf-8"), re.M)
+    reasons = (CHECKOUT / "docs/adr/0002-dependencies.md").read_text(encoding="utf-8")
+    named = re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]*) \|", reasons, re.M)))
+    assert asked_for
+    assert [name for name in asked_for if name not in named] == []
