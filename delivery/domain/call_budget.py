@@ -1,7 +1,10 @@
 """How often a provider's status endpoint may be asked: never more than the budget in any 60 s.
 
 The generic cell rate algorithm (ITU-T I.371): one time, ``free_at``, is the whole state. A call is allowed
-when that time has come, and moves it on by one interval.
+when that time has come, and moves it on by one interval. A rest saves up a burst.
+
+With n calls a minute and a burst of b, any n + 1 calls leave over at least n + 1 - b intervals, which is more
+than 64 s: one may be 4 s longer on its way than another.
 """
 
 from dataclasses import dataclass
@@ -21,12 +24,12 @@ class CallBudget:
 
     @property
     def interval(self) -> timedelta:
-        return _WINDOW / max(1.0, self.calls_per_minute * _USED_PART)
+        return _WINDOW / (self.calls_per_minute * _USED_PART)
 
     @property
     def burst(self) -> int:
-        """Half a second's worth. A long rest saves up no more."""
-        return max(1, self.calls_per_minute // 120)
+        """Two seconds' worth beyond the first, so that whoever looks every second misses nothing."""
+        return 1 + self.calls_per_minute // 30
 
     def take(self, wanted: int, *, free_at: datetime, now: datetime) -> tuple[int, datetime]:
         """How many of the wanted calls may leave now, and the new ``free_at``."""

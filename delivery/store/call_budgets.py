@@ -1,6 +1,6 @@
 """The budgets of the providers' status endpoints: one document each, shared by all processes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -32,7 +32,7 @@ class CallBudgets:
             if allowed == 0:
                 return 0
             result = self._budgets.update_one(
-                {"_id": provider, "free_at": free_at}, {"$set": {"free_at": next_free_at}}
+                {"_id": provider, "free_at": free_at}, {"$set": {"free_at": _rounded_up(next_free_at)}}
             )
             return allowed if result.modified_count == 1 else 0
 
@@ -40,5 +40,10 @@ class CallBudgets:
         """No call leaves before ``until``."""
         with store_errors():
             self._budgets.update_one(
-                {"_id": provider, "free_at": {"$lt": until}}, {"$set": {"free_at": until}}
+                {"_id": provider, "free_at": {"$lt": until}}, {"$set": {"free_at": _rounded_up(until)}}
             )
+
+
+def _rounded_up(at: datetime) -> datetime:
+    """To whole milliseconds. MongoDB cuts the rest off, which a large budget would feel."""
+    return at + timedelta(microseconds=-at.microsecond % 1000)
