@@ -1,4 +1,9 @@
-"""The checks loop: unknown outcomes and overdue reports are asked about, and decided at their deadline."""
+"""The checks loops: unknown outcomes and overdue reports are asked about, and decided at their deadline.
+
+Two loops, because a status endpoint that answers slowly must not hold up what a deadline decides. Of each,
+one process at a time does the work; another takes over when it is gone for three turns. The budget holds
+even if two ask: it is a document of its own.
+"""
 
 import asyncio
 import logging
@@ -12,37 +17,33 @@ from delivery.use_cases.decide_unknowns import decide_unknowns
 
 log = logging.getLogger(__name__)
 
-LOOP = "checks"
+ASKING = "checks"
+DECIDING = "decisions"
 
 
-async def check_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
-    """One process at a time does the work; another takes over when it is gone for three turns.
-
-    The budget holds even if two do: it is a document of its own.
-    """
-    interval = parts.config.loops.check_interval
-
-    def is_ours() -> bool:
-        return parts.store.leadership.hold(LOOP, now=utc_now(), ttl=interval * 3)
-
+async def ask_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
     while True:
-        await asyncio.sleep(interval.total_seconds())
+        await asyncio.sleep(parts.config.loops.check_interval.total_seconds())
         try:
-            if await asyncio.to_thread(is_ours):
-                await _decide(parts, outbox=outbox, announcer=announcer)
+            if await _is_ours(parts, ASKING):
                 await _ask(parts, outbox=outbox, announcer=announcer)
         except StoreUnavailable:
             continue
 
 
-async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
-    decided = await asyncio.to_thread(
-        lambda: decide_unknowns(questions=parts.store.questions, lanes=parts.config.lanes, now=utc_now())
-    )
-    outbox.hand_over(decided.owed)
-    announcer.tell(decided.happened)
-    for state, count in decided.counts.items():
-        log.warning("outcome unknown at the deadline, now %s count=%d", state.value, count)
+async def decide_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+    while True:
+        await asyncio.sleep(parts.config.loops.check_interval.total_seconds())
+        try:
+            if await _is_ours(parts, DECIDING):
+                await _decide(parts, outbox=outbox, announcer=announcer)
+        except StoreUnavailable:
+            continue
+
+
+async def _is_ours(parts: ConsumerParts, loop: str) -> bool:
+    ttl = parts.config.loops.check_interval * 3
+    return await asyncio.to_thread(lambda: parts.store.leadership.hold(loop, now=utc_now(), ttl=ttl))
 
 
 async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
@@ -53,7 +54,7 @@ async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) ->
         budgets=parts.store.budgets,
         lanes=parts.config.lanes,
         policy=parts.config.checks,
-        now=utc_now(),
+        clock=utc_now,
     )
     outbox.hand_over(asked.owed)
     announcer.tell(asked.happened)
@@ -61,3 +62,20 @@ async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) ->
         log.info("asked the provider count=%d settled=%d", asked.asked, len(asked.happened))
     if asked.pause is not None:
         log.warning("status checks paused by the provider seconds=%d", asked.pause.total_seconds())
+
+
+async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+    decided = await asyncio.to_thread(
+        lambda: decide_unknowns(
+            questions=parts.store.questions,
+            lanes=parts.config.lanes,
+            policy=parts.config.checks,
+            now=utc_now(),
+        )
+    )
+    outbox.hand_over(decided.owed)
+    announcer.tell(decided.happened)
+    for state, count in decided.counts.items():
+        log.warning("outcome unknown at the deadline, now %s count=%d", state.value, count)
+    if decided.unreported:
+        log.warning("overdue reports that could not be asked for in time count=%d", decided.unreported)

@@ -11,16 +11,18 @@ from typing import Any
 from aio_pika.abc import AbstractRobustConnection
 
 from consumers.batch_consumer import BatchConsumer
-from consumers.checks import check_forever
+from consumers.checks import ask_forever, decide_forever
 from consumers.health import Health, serve_health
 from consumers.ingest import ingest_consumer
 from consumers.lanes import LanesConsumer
 from consumers.leases import Leases
+from consumers.lost_messages import find_lost_forever
 from consumers.provider_events import provider_event_consumer
 from consumers.reconciler import reconcile_forever
 from consumers.relay import relay_forever
 from consumers.requeue import requeue_consumer
 from consumers.settlement import until_store_answers
+from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, process_name, publish_owed, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.connection import connect
@@ -46,7 +48,10 @@ class Consumers:
         self._outbox = Outbox(publish)
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
         announcer = Announcer(parts.publisher)
-        self._lanes = LanesConsumer(parts, outbox=self._outbox, announcer=announcer, leases=self._leases)
+        watermarks = Watermarks()
+        self._lanes = LanesConsumer(
+            parts, outbox=self._outbox, announcer=announcer, leases=self._leases, watermarks=watermarks
+        )
         self._queues: list[BatchConsumer] = [
             ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
             ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
@@ -58,7 +63,9 @@ class Consumers:
             announcer.run(),
             relay_forever(parts, publish),
             reconcile_forever(parts, announcer),
-            check_forever(parts, outbox=self._outbox, announcer=announcer),
+            find_lost_forever(parts, outbox=self._outbox, watermarks=watermarks),
+            ask_forever(parts, outbox=self._outbox, announcer=announcer),
+            decide_forever(parts, outbox=self._outbox, announcer=announcer),
             self._lanes.claim_forever(),
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),

@@ -71,7 +71,10 @@ def report_question(*, submitted_at: datetime, policy: CheckPolicy) -> Question 
 
 
 def next_check(asked_from: datetime, *, checks: int, policy: CheckPolicy, now: datetime) -> datetime | None:
-    """The next offset that was not used; one that has passed already is used at once."""
+    """The next offset that was not used. One that has passed is made up for: the first at once, a later one
+    no sooner after the check before it than the first offset is after the call.
+    """
     if checks >= len(policy.offsets):
         return None
-    return max(asked_from + policy.offsets[checks], now)
+    earliest = now + policy.offsets[0] if checks else now
+    return max(asked_from + policy.offsets[checks], earliest)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from delivery.domain.lanes import Lane, LanePolicy, OnUnknown
 from delivery.domain.owed import OwedTo
-from delivery.domain.questions import About, CheckPolicy, Question, next_check
+from delivery.domain.questions import About, CheckPolicy, Question, next_check, report_question
 from delivery.domain.settlement import DeathReason
 from delivery.domain.states import State
 
@@ -45,8 +45,9 @@ class Questionable:
 class Verdict:
     """The write that an answer or a deadline leads to, if the email is still where it was.
 
-    state None: it stays where it is and is asked about again at ``check_at``; without that, never again
-    (``unreported`` then says that an overdue report never came). What owes a message raises the generation.
+    state None: it stays where it is and is asked about again at ``check_at``; without that, never again.
+    unreported: as far as anybody could find out, its overdue report never came. question: what is asked next
+    of an email that did move. What owes a message raises the generation.
     """
 
     state: State | None
@@ -57,6 +58,7 @@ class Verdict:
     owed: OwedTo | None = None
     reason: str | None = None
     unreported: bool = False
+    question: Question | None = None
 
 
 _SETTLED_BY: dict[Found, State] = {
@@ -74,7 +76,8 @@ def after_check(
     state = _SETTLED_BY.get(found)
     checks = email.question.checks + 1
     if state is not None and state is not email.state:
-        return Verdict(state=state, at=now, checks=checks, reason=_reason(state))
+        question = report_question(submitted_at=now, policy=policy) if state is State.SUBMITTED else None
+        return Verdict(state=state, at=now, checks=checks, reason=_reason(state), question=question)
     was_never_accepted = found is Found.NEVER_SEEN and now - email.question.ended_at >= policy.late_accept
     if was_never_accepted and email.question.about is About.OUTCOME:
         return _try_again(email, checks=checks, lane=lane, now=now)
@@ -92,6 +95,17 @@ def at_deadline(email: Questionable, *, lane: LanePolicy, now: datetime) -> Verd
         return _try_again(email, checks=email.question.checks, lane=lane, now=now)
     reason = "outcome unknown"
     return Verdict(state=State.HELD, at=now, checks=email.question.checks, owed=OwedTo.HELD, reason=reason)
+
+
+def passed_over(email: Questionable, *, policy: CheckPolicy, now: datetime) -> Verdict:
+    """An overdue report that could not be asked for in all the time that its checks would have taken.
+
+    Nobody waits longer for the status endpoint: the email counts as unreported. It used up an offset, and is
+    asked about all the same once there is time for it.
+    """
+    checks = email.question.checks + 1
+    check_at = next_check(email.question.asked_from, checks=checks, policy=policy, now=now)
+    return Verdict(state=None, at=now, checks=checks, check_at=check_at, unreported=True)
 
 
 def _try_again(email: Questionable, *, checks: int, lane: LanePolicy, now: datetime) -> Verdict:

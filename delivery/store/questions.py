@@ -133,11 +133,15 @@ def _concluding(email: Questionable, verdict: Verdict) -> Document:
     if verdict.owed is not None:
         values["gen"] = email.gen + 1
         values["owed"] = owed_document(verdict.owed, gen=email.gen + 1, at=verdict.at)
-    return {
+    update: Document = {
         "$set": values,
-        "$unset": {"question": ""},
         "$push": history_entry(verdict.state, at=verdict.at, detail=verdict.reason),
     }
+    if verdict.question is not None:
+        values["question"] = question_document(verdict.question)
+    else:
+        update["$unset"] = {"question": ""}
+    return update
 
 
 def _asked(verdict: Verdict) -> Document:

@@ -1,7 +1,7 @@
 """Ask the provider about emails whose outcome is unknown or whose report is overdue, within its budget."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,6 +12,10 @@ from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail
 from delivery.domain.questions import About, CheckPolicy
 from delivery.domain.unknowns import Found, Questionable, Verdict, after_check
+
+LONGEST_HESITATION = timedelta(seconds=2)
+"""How long after it was allowed a call may leave. The budget bears that; a process that slept longer must not
+come after calls that others were allowed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +62,30 @@ async def ask_about_emails(
     budgets: Budgets,
     lanes: Mapping[Lane, LanePolicy],
     policy: CheckPolicy,
-    now: datetime,
+    clock: Callable[[], datetime],
 ) -> Asked:
     """One turn: as many as the budget allows at this moment, the most urgent first.
 
     Raises StoreUnavailable.
     """
     budget = CallBudget(policy.calls_per_minute)
-    due = await asyncio.to_thread(_most_urgent, questions, now=now, limit=budget.burst)
+    due = await asyncio.to_thread(_most_urgent, questions, now=clock(), limit=budget.burst)
     if not due:
         return Asked()
-    allowed = await asyncio.to_thread(budgets.take, provider_name, len(due), budget=budget, now=now)
+    allowed_at = clock()
+    allowed = await asyncio.to_thread(budgets.take, provider_name, len(due), budget=budget, now=allowed_at)
+    asked_at = clock()
+    if asked_at - allowed_at > LONGEST_HESITATION:
+        return Asked()
     asked = due[:allowed]
     answers = await asyncio.gather(*(provider.look_up(email.email_id) for email in asked))
     verdicts = [
-        (email, after_check(email, answer.found, lane=lanes[email.lane], policy=policy, now=now))
+        (email, after_check(email, answer.found, lane=lanes[email.lane], policy=policy, now=asked_at))
         for email, answer in zip(asked, answers, strict=True)
     ]
     pauses = [answer.pause for answer in answers if answer.pause is not None]
     if pauses:
-        await asyncio.to_thread(budgets.pause, provider_name, until=now + max(pauses))
+        await asyncio.to_thread(budgets.pause, provider_name, until=clock() + max(pauses))
     owed = await asyncio.to_thread(questions.conclude, verdicts)
     return Asked(
         asked=len(asked), pause=max(pauses, default=None), owed=owed, happened=happenings_of(verdicts)

@@ -1,4 +1,4 @@
-"""Decide, by the lane's policy, about emails of which nobody spoke until their deadline."""
+"""Decide about emails of which nobody spoke until their deadline, without the provider's word."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,9 @@ from typing import Protocol
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail
+from delivery.domain.questions import About, CheckPolicy
 from delivery.domain.states import State
-from delivery.domain.unknowns import Questionable, Verdict, at_deadline
+from delivery.domain.unknowns import Questionable, Verdict, at_deadline, passed_over
 from delivery.use_cases.ask_about_emails import happenings_of
 
 BATCH = 500
@@ -18,25 +19,51 @@ BATCH = 500
 class Undecided(Protocol):
     def undecided(self, *, now: datetime, limit: int) -> list[Questionable]: ...
 
+    def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]: ...
+
     def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What was decided in one turn, by state, and what the emails owe now."""
+    """What was decided in one turn, by state, and what the emails owe now.
+
+    unreported: emails whose overdue report could not be asked for in time.
+    """
 
     counts: dict[State, int] = field(default_factory=dict)
+    unreported: int = 0
     owed: list[OwedEmail] = field(default_factory=list)
     happened: list[Happening] = field(default_factory=list)
 
 
-def decide_unknowns(*, questions: Undecided, lanes: Mapping[Lane, LanePolicy], now: datetime) -> Decided:
-    """One turn over at most a batch. Raises StoreUnavailable; safe to repeat, and to run twice at once."""
+def decide_unknowns(
+    *, questions: Undecided, lanes: Mapping[Lane, LanePolicy], policy: CheckPolicy, now: datetime
+) -> Decided:
+    """One turn over at most a batch of each kind: unknown outcomes by their lane's policy, overdue reports
+    that waited in vain for all the time that their checks would have taken.
+
+    Raises StoreUnavailable; safe to repeat, and to run twice at once.
+    """
     emails = questions.undecided(now=now, limit=BATCH)
     verdicts = [(email, at_deadline(email, lane=lanes[email.lane], now=now)) for email in emails]
+    unasked = _unasked(questions, policy=policy, now=now)
+    verdicts += [(email, passed_over(email, policy=policy, now=now)) for email in unasked]
     owed = questions.conclude(verdicts)
     counts: dict[State, int] = {}
     for _, verdict in verdicts:
         if verdict.state is not None:
             counts[verdict.state] = counts.get(verdict.state, 0) + 1
-    return Decided(counts=counts, owed=owed, happened=happenings_of(verdicts))
+    return Decided(counts=counts, unreported=len(unasked), owed=owed, happened=happenings_of(verdicts))
+
+
+def _unasked(questions: Undecided, *, policy: CheckPolicy, now: datetime) -> list[Questionable]:
+    found: list[Questionable] = []
+    if not policy.offsets:
+        return found
+    for lane in Lane:
+        due_since = now - policy.offsets[-1]
+        found += questions.due(About.REPORT, lane, now=due_since, limit=BATCH - len(found))
+        if len(found) == BATCH:
+            break
+    return found

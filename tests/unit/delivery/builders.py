@@ -6,8 +6,9 @@ from typing import Any
 from delivery.domain.emails import ClaimedEmail, Content, EmailRequest, NewEmail, Standing
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail, OwedTo
-from delivery.domain.questions import CheckPolicy
+from delivery.domain.questions import About, CheckPolicy, Question
 from delivery.domain.states import State
+from delivery.domain.unknowns import Questionable
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CONTENT = Content(sender="shop@example.com", recipient="ann@example.com", message="Hello")
@@ -39,6 +40,7 @@ def claimed(**changes: Any) -> ClaimedEmail:
         "waits": 0,
         "accepted_at": NOW,
         "claimed_at": NOW,
+        "due_at": NOW,
         "waiting_since": NOW,
         "expires_at": None,
     }
@@ -86,6 +88,46 @@ def owed_email(**changes: Any) -> OwedEmail:
     return OwedEmail(**{**values, **changes})
 
 
-def policy(*waits: float, max_wait: timedelta = timedelta(hours=12), weight: int = 1) -> LanePolicy:
-    """``waits``: the retry schedule in seconds."""
-    return LanePolicy(retry_schedule=tuple(seconds(wait) for wait in waits), max_wait=max_wait, weight=weight)
+def policy(
+    *waits: float, max_wait: timedelta = timedelta(hours=12), weight: int = 1, **unknowns: Any
+) -> LanePolicy:
+    """``waits``: the retry schedule in seconds. ``unknowns``: on_unknown, unknown_deadline."""
+    schedule = tuple(seconds(wait) for wait in waits)
+    return LanePolicy(retry_schedule=schedule, max_wait=max_wait, weight=weight, **unknowns)
+
+
+def unconfirmed(**changes: Any) -> Questionable:
+    """An email whose only call began and ended at NOW, with an unknown outcome, and was never asked about.
+
+    ``changes`` are those of the email, or of its question.
+    """
+    return _questionable(State.UNCONFIRMED, About.OUTCOME, decide_at=NOW + timedelta(minutes=45), **changes)
+
+
+def overdue(**changes: Any) -> Questionable:
+    """An email that was submitted so long ago that its report is overdue at NOW."""
+    return _questionable(State.SUBMITTED, About.REPORT, decide_at=None, **changes)
+
+
+def _questionable(state: State, about: About, *, decide_at: datetime | None, **changes: Any) -> Questionable:
+    question: dict[str, Any] = {
+        "about": about,
+        "asked_from": NOW,
+        "ended_at": NOW,
+        "checks": 0,
+        "check_at": NOW + timedelta(minutes=1),
+        "decide_at": decide_at,
+    }
+    question |= {name: changes.pop(name) for name in list(changes) if name in question}
+    values: dict[str, Any] = {
+        "email_id": EMAIL_ID,
+        "tenant_id": "default",
+        "lane": Lane.TRANSACTIONAL,
+        "state": state,
+        "gen": 1,
+        "attempts": 1,
+        "expires_at": None,
+        "on_unknown": None,
+        "question": Question(**question),
+    }
+    return Questionable(**{**values, **changes})
