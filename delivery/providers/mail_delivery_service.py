@@ -124,7 +124,9 @@ class MailDeliveryService:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_headers_sent.append(_note_sent)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._config.max_in_flight, ttl_dns_cache=60),
+            # Without a limit of its own: submissions have slots and status checks a budget, and neither may
+            # wait here for the other, after its lease or its turn was looked at.
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
             timeout=aiohttp.ClientTimeout(
                 total=self._config.total_timeout.total_seconds(),
                 sock_connect=self._config.connect_timeout.total_seconds(),
