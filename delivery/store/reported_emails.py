@@ -21,7 +21,8 @@ class ReportedEmails:
     def apply(self, changes: Sequence[tuple[Standing, State]], *, now: datetime) -> bool:
         """Move emails to the reported states; False when one of them was no longer where it stood.
 
-        Conditional on the state and the calls that the decision was made for. A reported state owes nothing.
+        Conditional on the state and the calls that the decision was made for. A reported state owes nothing,
+        and why the email was in another one before is past.
         """
         alike: dict[tuple[State, int, State], list[str]] = defaultdict(list)
         for standing, state in changes:
@@ -33,7 +34,7 @@ class ReportedEmails:
                     {"_id": {"$in": email_ids}, "state": seen.value, "calls": calls},
                     {
                         "$set": {"state": state.value, "updated_at": now},
-                        "$unset": {"owed": "", "question": ""},
+                        "$unset": {"owed": "", "published": "", "question": "", "reason": ""},
                         "$push": history_entry(state, at=now, detail="reported by the provider"),
                     },
                 )
