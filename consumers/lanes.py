@@ -19,6 +19,7 @@ from consumers.leases import Leases
 from consumers.settlement import acknowledge, give_back, refuse, until_store_answers
 from consumers.strays import StrayMessage, Strays
 from consumers.subscription import Subscription
+from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
@@ -26,6 +27,7 @@ from delivery.domain.emails import ClaimedEmail
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.slots import Slots
+from delivery.domain.watermarks import PROBE_ID
 from delivery.use_cases.claim_emails import ClaimResult, claim_emails
 from delivery.use_cases.messages import EmailMessage, decode_email
 from delivery.use_cases.settle_emails import settle_emails
@@ -53,11 +55,20 @@ class _Answered:
 
 
 class LanesConsumer:
-    def __init__(self, parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, leases: Leases) -> None:
+    def __init__(
+        self,
+        parts: ConsumerParts,
+        *,
+        outbox: Outbox,
+        announcer: Announcer,
+        leases: Leases,
+        watermarks: Watermarks,
+    ) -> None:
         config = parts.config
         self._parts = parts
         self._outbox = outbox
         self._announcer = announcer
+        self._watermarks = watermarks
         self._leases = leases
         self._slots = Slots(
             total=config.provider.max_in_flight,
@@ -164,10 +175,17 @@ class LanesConsumer:
         readable = []
         for lane, message in taken:
             try:
-                readable.append(_Readable(lane, message, decode_email(message.body)))
+                email = decode_email(message.body)
             except ValueError as error:  # a person moved something into a lane that is no email
                 self._slots.release(lane)
                 await refuse(message, reason=str(error), publisher=self._parts.publisher)
+                continue
+            if email.email_id == PROBE_ID:
+                self._slots.release(lane)
+                self._watermarks.note(lane, message)
+                await acknowledge([message])
+            else:
+                readable.append(_Readable(lane, message, email))
         return readable
 
     def _begin(self, readable: list[_Readable], result: ClaimResult) -> None:
@@ -179,6 +197,7 @@ class LanesConsumer:
             email = won.get(item.email.email_id)
             if email is not None and email.gen == item.email.gen:
                 del won[item.email.email_id]
+                self._watermarks.note(item.lane, item.message, due_at=email.due_at)
                 self._spawn(self._submit(item, email))
             else:
                 self._slots.release(item.lane)

@@ -29,6 +29,7 @@ from delivery.store.leadership import Leadership
 from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
 from delivery.store.reported_emails import ReportedEmails
+from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.ask_about_emails import StatusEndpoint
@@ -72,6 +73,7 @@ class Store:
     claims: Claims
     events: ProviderEvents
     reported: ReportedEmails
+    waiting: WaitingEmails
     questions: Questions
     budgets: CallBudgets
     leadership: Leadership
@@ -95,6 +97,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         claims=Claims(db),
         events=ProviderEvents(db),
         reported=ReportedEmails(db),
+        waiting=WaitingEmails(db),
         questions=Questions(db),
         budgets=CallBudgets(db),
         leadership=Leadership(db, owner=process_name()),

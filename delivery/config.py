@@ -63,12 +63,16 @@ class ClaimConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
-    """How often a background loop looks, and (relay) how old a debt is before it steps in."""
+    """How often a background loop looks, and (relay) how old a debt is before it steps in.
+
+    lost_margin: how much later a message must have come in than one that is taken for lost.
+    """
 
     relay_interval: timedelta
     relay_grace: timedelta
     reconcile_interval: timedelta
     check_interval: timedelta
+    lost_margin: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +229,7 @@ def _read_loops(section: Section) -> LoopConfig:
         relay_interval=section.duration("relay_interval", "1s", parse=parse_duration),
         relay_grace=section.duration("relay_grace", "5s", parse=parse_duration),
         reconcile_interval=section.duration("reconcile_interval", "5s", parse=parse_duration),
+        lost_margin=section.duration("lost_margin", "60s", parse=parse_duration),
         check_interval=section.duration("check_interval", "1s", parse=parse_duration),
     )
 

@@ -71,6 +71,7 @@ class ClaimedEmail:
     waits: int
     accepted_at: datetime
     claimed_at: datetime
+    due_at: datetime
     waiting_since: datetime
     expires_at: datetime | None
     unknown_deadline: timedelta | None = None

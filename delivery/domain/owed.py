@@ -7,6 +7,7 @@ from enum import StrEnum
 from delivery.domain.delays import DelayStep, step_for
 from delivery.domain.emails import message_priority
 from delivery.domain.lanes import Lane
+from delivery.domain.watermarks import Way
 
 
 class OwedTo(StrEnum):
@@ -50,6 +51,14 @@ class Route:
     delay: DelayStep | None
     routing_key: str
     priority: int
+
+
+def message_way(owed: OwedEmail) -> Way | None:
+    """The order its message will stand in; None for letters, which stand in none."""
+    if owed.to in (OwedTo.DEAD, OwedTo.HELD):
+        return None
+    is_retry = owed.attempts > 0 or owed.waits > 0
+    return Way(owed.lane, message_priority(priority=owed.priority, is_retry=is_retry))
 
 
 def route(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Route:

@@ -61,7 +61,7 @@ class Claims:
                         "updated_at": now,
                     },
                     "$inc": {"calls": 1},
-                    "$unset": {"owed": ""},
+                    "$unset": {"owed": "", "published": ""},
                 },
             )
             found = self._emails.find(
@@ -84,7 +84,7 @@ class Claims:
                         "updated_at": now,
                         "reason": "expired before it was sent",
                     },
-                    "$unset": {"owed": ""},
+                    "$unset": {"owed": "", "published": ""},
                     "$push": history_entry(State.EXPIRED, at=now),
                 },
             )

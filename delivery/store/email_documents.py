@@ -109,6 +109,7 @@ def claimed_of(document: Document) -> ClaimedEmail:
         waits=document["waits"],
         accepted_at=document["accepted_at"],
         claimed_at=document["claim"]["at"],
+        due_at=document["due_at"],
         unknown_deadline=_seconds(document.get("unknown_deadline_s")),
         waiting_since=document["waiting_since"],
         expires_at=document.get("expires_at"),

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError
 
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedEmail, OwedTo, message_way
 from delivery.domain.states import REVIVABLE, State
 from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import (
@@ -83,16 +83,18 @@ class Emails:
         with store_errors():
             return [owed_of(found) for found in self._emails.find(query, OWED_FIELDS)]
 
-    def clear_owed(self, published: Iterable[OwedEmail]) -> None:
-        """Strike what the broker confirmed; a debt of another generation stays."""
-        by_gen: dict[int, list[str]] = defaultdict(list)
+    def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
+        """Strike what the broker confirmed and note what waits in it now; another generation's debt stays."""
+        alike: dict[tuple[int, datetime, int | None], list[str]] = defaultdict(list)
         for owed in published:
-            by_gen[owed.gen].append(owed.email_id)
+            way = message_way(owed)
+            alike[owed.gen, max(owed.due_at, now), way.priority if way else None].append(owed.email_id)
         with store_errors():
-            for gen, email_ids in by_gen.items():
-                self._emails.update_many(
-                    {"_id": {"$in": email_ids}, "owed.gen": gen}, {"$unset": {"owed": ""}}
-                )
+            for (gen, comes_in_at, priority), email_ids in alike.items():
+                update: Document = {"$unset": {"owed": ""}}
+                if priority is not None:
+                    update["$set"] = {"published": {"at": comes_in_at, "priority": priority}}
+                self._emails.update_many({"_id": {"$in": email_ids}, "owed.gen": gen}, update)
 
     def revive(self, letters: Iterable[tuple[str, int]], *, now: datetime) -> list[OwedEmail]:
         """Queue dead or held emails again, with a fresh set of attempts; returns what they now owe.

@@ -21,6 +21,11 @@ def create_indexes(db: Database[Document]) -> None:
             partialFilterExpression={"owed.at": SET},
         )
         db.emails.create_index(
+            [("lane", ASCENDING), ("published.priority", ASCENDING), ("published.at", ASCENDING)],
+            name="published",
+            partialFilterExpression={"published.at": SET},
+        )
+        db.emails.create_index(
             [("claim.until", ASCENDING)],
             name="leases",
             partialFilterExpression={"state": State.SUBMITTING.value},

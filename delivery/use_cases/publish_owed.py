@@ -17,7 +17,7 @@ class MessagePublisher(Protocol):
 
 
 class Debts(Protocol):
-    def clear_owed(self, published: Iterable[OwedEmail]) -> None: ...
+    def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None: ...
 
 
 class PublishOwed:
@@ -45,7 +45,7 @@ class PublishOwed:
         ]
         emails = [debt for debt in confirmed if isinstance(debt, OwedEmail)]
         if emails:
-            await asyncio.to_thread(self._debts.clear_owed, emails)
+            await asyncio.to_thread(self._debts.clear_owed, emails, now=now)
         return len(confirmed)
 
     def _message(self, debt: Owed, *, now: datetime) -> Outgoing:

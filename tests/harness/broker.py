@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,10 @@ class BrokerServer:
         self._own_node().start()
         self._own_node().wait_ready(90)
 
+    def wipe(self) -> None:
+        """Lose all data, as with a deleted data folder; start_again() then. Only for a stopped own broker."""
+        shutil.rmtree(self._own_node().folder / "mnesia")
+
     def _own_node(self) -> Broker:
         if self.node is None:
             raise LookupError("this broker is not the test's own: use the fixture own_broker")
@@ -90,13 +95,17 @@ class VirtualHost:
         # Users are the broker's, not the vhost's: their names must differ from test to test.
         self.operator = f"{OPERATOR}-{name}"
         self.service = f"{SERVICE}-{name}"
-        management = server.management
-        put_postroom(management, vhost=name, user=server.user)
-        put_operator(management, vhost=name, user=self.operator, password=self._password)
-        put_service(management, vhost=name, user=self.service, password=self._password)
+        self.create()
         self.url = server.url(name, user=server.user, password=server.password)
         self.service_url = server.url(name, user=self.service, password=self._password)
         self.amqp = AmqpClient(self.url)
+
+    def create(self) -> None:
+        """Create the virtual host and its users; again, after the broker lost its data."""
+        management = self.server.management
+        put_postroom(management, vhost=self.name, user=self.server.user)
+        put_operator(management, vhost=self.name, user=self.operator, password=self._password)
+        put_service(management, vhost=self.name, user=self.service, password=self._password)
 
     def close(self) -> None:
         self.amqp.close()

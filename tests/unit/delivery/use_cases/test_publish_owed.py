@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import pytest
 
@@ -26,7 +27,7 @@ class Debts:
         self.struck: list[OwedEmail] = []
         self.calls = 0
 
-    def clear_owed(self, published: Iterable[OwedEmail]) -> None:
+    def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
         self.calls += 1
         self.struck += published
 
@@ -77,7 +78,7 @@ def test_where_nothing_was_confirmed_the_store_is_not_bothered(verdict: Verdict)
 
 def test_that_striking_failed_is_told() -> None:
     class Away(Debts):
-        def clear_owed(self, published: Iterable[OwedEmail]) -> None:
+        def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
             raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):

@@ -1,0 +1,32 @@
+"""How far each way (a lane and a priority in it) has come, as this process's consumers see it."""
+
+from datetime import UTC, datetime
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from delivery.domain.lanes import Lane
+from delivery.domain.watermarks import Way
+
+
+class Watermarks:
+    """Collects what was handed out since it was last taken. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._marks: dict[Way, datetime] = {}
+
+    def note(self, lane: Lane, message: AbstractIncomingMessage, *, due_at: datetime | None = None) -> None:
+        """A message was handed out. due_at: when a delayed one was due in its lane.
+
+        A message that a person moved tells nothing: it came another way than its timestamp says.
+        """
+        if message.timestamp is None or message.redelivered:
+            return
+        published_at = message.timestamp.replace(tzinfo=message.timestamp.tzinfo or UTC)
+        came_at = max(published_at, due_at) if due_at is not None else published_at
+        way = Way(lane, message.priority or 0)
+        if came_at > self._marks.get(way, came_at.min.replace(tzinfo=UTC)):
+            self._marks[way] = came_at
+
+    def take(self) -> dict[Way, datetime]:
+        marks, self._marks = self._marks, {}
+        return marks

@@ -1,0 +1,81 @@
+"""Emails whose message lies in the broker, and those whose message it has lost.
+
+``published`` is on the document while its message is in a lane or on its way there: when it comes in (for a
+delayed one, when it is due), and with which priority.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pymongo.database import Database
+
+from delivery.domain.lanes import Lane
+from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.states import CLAIMABLE
+from delivery.domain.watermarks import Way
+from delivery.store.client import Document, store_errors
+from delivery.store.email_documents import OWED_FIELDS, owed_document, owed_of
+from delivery.store.indexes import SET
+
+_WAITING = [state.value for state in CLAIMABLE]
+
+
+class WaitingEmails:
+    """Every method raises StoreUnavailable when the store is away, and may be repeated then."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._emails = db.emails
+        self._watermarks = db.watermarks
+
+    def oldest(self, way: Way) -> datetime | None:
+        """When the longest waiting message of this way came in."""
+        with store_errors():
+            found = list(
+                self._emails.find(_published(way, SET), {"published.at": 1}, hint="published").limit(1)
+            )
+        at: datetime | None = found[0]["published"]["at"] if found else None
+        return at
+
+    def owe_again(self, way: Way, *, before: datetime, now: datetime, limit: int) -> list[OwedEmail]:
+        """Let emails whose message came in before that owe another one; returns what they owe.
+
+        The generation goes up: should the message turn up after all, it is stale.
+        """
+        lost = _published(way, {**SET, "$lt": before})
+        owed: list[OwedEmail] = []
+        with store_errors():
+            found = list(self._emails.find(lost, {"gen": 1}, hint="published").limit(limit))
+            for gen in {document["gen"] for document in found}:
+                email_ids = [document["_id"] for document in found if document["gen"] == gen]
+                self._emails.update_many(
+                    {"_id": {"$in": email_ids}, "gen": gen, "state": {"$in": _WAITING}, **lost},
+                    {
+                        "$set": {
+                            "gen": gen + 1,
+                            "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
+                        },
+                        "$inc": {"republished": 1},
+                        "$unset": {"published": ""},
+                    },
+                )
+                owing = self._emails.find({"_id": {"$in": email_ids}, "owed.gen": gen + 1}, OWED_FIELDS)
+                owed += [owed_of(document) for document in owing]
+        return owed
+
+    def watermarks(self) -> dict[Way, datetime]:
+        with store_errors():
+            found = list(self._watermarks.find())
+        return {Way(Lane(document["lane"]), document["priority"]): document["at"] for document in found}
+
+    def raise_watermarks(self, marks: Mapping[Way, datetime]) -> None:
+        with store_errors():
+            for way, at in marks.items():
+                self._watermarks.update_one(
+                    {"_id": f"{way.lane}.{way.priority}"},
+                    {"$max": {"at": at}, "$set": {"lane": way.lane.value, "priority": way.priority}},
+                    upsert=True,
+                )
+
+
+def _published(way: Way, at: Document) -> Document:
+    return {"lane": way.lane.value, "published.priority": way.priority, "published.at": at}

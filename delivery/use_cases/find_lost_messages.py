@@ -1,0 +1,54 @@
+"""Find emails whose message the broker lost, and let them owe another one, at a bounded rate."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from delivery.domain.owed import OwedEmail
+from delivery.domain.watermarks import WAYS, Way, lost_before, needs_probe
+
+BATCH = 500
+"""Republished in one turn at the most."""
+
+
+class WaitingEmails(Protocol):
+    def oldest(self, way: Way) -> datetime | None: ...
+
+    def owe_again(self, way: Way, *, before: datetime, now: datetime, limit: int) -> list[OwedEmail]: ...
+
+    def watermarks(self) -> Mapping[Way, datetime]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostMessages:
+    """owed: what is to be published again. probes: the ways that should be asked whether they are alive."""
+
+    owed: list[OwedEmail] = field(default_factory=list)
+    probes: list[Way] = field(default_factory=list)
+
+
+def find_lost_messages(
+    *,
+    waiting: WaitingEmails,
+    may_probe: Callable[[Way], bool],
+    margin: timedelta,
+    now: datetime,
+) -> LostMessages:
+    """One turn, the most urgent way first. Raises StoreUnavailable; safe to repeat, and to run twice at once.
+
+    may_probe: whether no probe was sent down this way lately.
+    """
+    lost = LostMessages()
+    marks = waiting.watermarks()
+    for way in WAYS:
+        watermark = marks.get(way)
+        before = lost_before(watermark, margin=margin)
+        room = BATCH - len(lost.owed)
+        if before is not None and room > 0:
+            lost.owed.extend(waiting.owe_again(way, before=before, now=now, limit=room))
+        if may_probe(way) and needs_probe(
+            oldest_waiting=waiting.oldest(way), watermark=watermark, now=now, margin=margin
+        ):
+            lost.probes.append(way)
+    return lost
