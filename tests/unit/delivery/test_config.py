@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from delivery.config import Config, InvalidConfiguration, load_config, parse_duration
-from delivery.domain.lanes import Lane
+from delivery.domain.lanes import Lane, OnUnknown
+from delivery.domain.questions import CheckPolicy
 
 Load = Callable[..., Config]
 SECRET = "s3cr3t-s3cr3t"
@@ -68,6 +69,23 @@ def test_every_default_schedule_ends_within_its_lanes_max_wait(load: Load) -> No
         assert sum(policy.retry_schedule, timedelta(0)) < policy.max_wait
 
 
+def test_critical_resends_soon_and_the_others_hold_late(load: Load) -> None:
+    lanes = load().lanes
+    assert {lane: (policy.on_unknown, policy.unknown_deadline) for lane, policy in lanes.items()} == {
+        Lane.CRITICAL: (OnUnknown.RESEND, timedelta(seconds=30)),
+        Lane.TRANSACTIONAL: (OnUnknown.HOLD, timedelta(minutes=45)),
+        Lane.STANDARD: (OnUnknown.HOLD, timedelta(minutes=45)),
+        Lane.BULK: (OnUnknown.HOLD, timedelta(minutes=45)),
+    }
+
+
+def test_by_default_an_email_is_last_asked_about_before_its_lane_holds_it(load: Load) -> None:
+    config = load()
+    assert config.checks.offsets[-1] < config.lanes[Lane.BULK].unknown_deadline
+    assert any(offset > config.checks.late_accept for offset in config.checks.offsets)
+    assert config.checks.report_overdue == timedelta(minutes=30)
+
+
 def test_postroom_toml_in_the_working_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("postroom.toml").write_text(
@@ -97,6 +115,13 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
         retry = ["2s", "90s"]
         max_wait = "2d"
         weight = 5
+        on_unknown = "resend"
+        unknown_deadline = "3m"
+        [checks]
+        offsets = ["10m", "2s", "1m"]
+        late_accept = "1500ms"
+        report_overdue = "1h"
+        calls_per_minute = 7
         [claims]
         lease = "10s"
         margin = "1s"
@@ -104,6 +129,7 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
         relay_interval = "1.5s"
         relay_grace = "2m"
         reconcile_interval = "1h"
+        check_interval = "20s"
         """
     )
     assert config.api.max_body_bytes == 2048
@@ -116,10 +142,18 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
     bulk = config.lanes[Lane.BULK]
     assert bulk.retry_schedule == (timedelta(seconds=2), timedelta(seconds=90))
     assert (bulk.max_wait, bulk.weight) == (timedelta(days=2), 5)
+    assert (bulk.on_unknown, bulk.unknown_deadline) == (OnUnknown.RESEND, timedelta(minutes=3))
+    assert config.checks == CheckPolicy(
+        offsets=(timedelta(seconds=2), timedelta(minutes=1), timedelta(minutes=10)),
+        late_accept=timedelta(seconds=1.5),
+        report_overdue=None,  # this provider reports no deliveries
+        calls_per_minute=7,
+    )
     assert (config.claims.lease, config.claims.margin) == (timedelta(seconds=10), timedelta(seconds=1))
     assert config.loops.relay_interval == timedelta(seconds=1.5)
     assert config.loops.relay_grace == timedelta(minutes=2)
     assert config.loops.reconcile_interval == timedelta(hours=1)
+    assert config.loops.check_interval == timedelta(seconds=20)
 
 
 def test_every_variable_is_used(load: Load) -> None:
@@ -253,6 +287,22 @@ def test_every_fault_is_reported_at_once_and_by_name(faults: Faults) -> None:
 )
 def test_a_misspelt_setting_is_a_fault(faults: Faults, file: str, name: str) -> None:
     assert faults(file) == [f"{name}: is not a setting"]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("[lanes.bulk]\non_unknown = 'retry'", "lanes.bulk.on_unknown"),
+        ("[lanes.bulk]\nunknown_deadline = 45", "lanes.bulk.unknown_deadline"),
+        ("[checks]\noffsets = ['1m', 'soon']", "checks.offsets"),
+        ("[checks]\nlate_accept = ''", "checks.late_accept"),
+        ("[checks]\nreport_overdue = false", "checks.report_overdue"),
+        ("[checks]\ncalls_per_minute = 0", "checks.calls_per_minute"),
+        ("[loops]\ncheck_interval = 1", "loops.check_interval"),
+    ],
+)
+def test_a_setting_of_the_checks_that_is_wrong_is_named(faults: Faults, file: str, name: str) -> None:
+    assert [fault.split(": ")[0] for fault in faults(file)] == [name]
 
 
 @pytest.mark.parametrize(

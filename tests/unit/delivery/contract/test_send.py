@@ -10,7 +10,7 @@ from delivery.contract.fields import MAX_ADDRESS, MAX_SUBJECT
 from delivery.contract.send import MAX_TTL_SECONDS, SendContract
 from delivery.domain.emails import EmailRequest
 from delivery.domain.errors import InvalidRequest
-from delivery.domain.lanes import Lane
+from delivery.domain.lanes import Lane, OnUnknown
 from tests.unit.delivery.builders import NOW, seconds
 
 PLAIN = SendContract(extra_fields=frozenset())
@@ -56,6 +56,17 @@ def test_every_field_is_taken() -> None:
 @pytest.mark.parametrize("lane", list(Lane))
 def test_every_lane_can_be_asked_for(lane: Lane) -> None:
     assert _parse(_body(lane=lane)).lane is lane
+
+
+def test_what_to_do_about_an_unknown_outcome_can_be_asked_for() -> None:
+    request = _parse(_body(on_unknown="resend", unknown_deadline=90))
+    assert (request.on_unknown, request.unknown_deadline) == (OnUnknown.RESEND, seconds(90))
+    assert _parse(_body(on_unknown="hold")).on_unknown is OnUnknown.HOLD
+
+
+def test_who_asks_for_nothing_gets_what_the_lane_does() -> None:
+    request = _parse(_body())
+    assert (request.on_unknown, request.unknown_deadline) == (None, None)
 
 
 @pytest.mark.parametrize("message", ["two\r\nlines", "ünï – 😀", "\0", " a ", "x" * 100_000])
@@ -212,7 +223,10 @@ def test_an_expiry_is_given_in_one_way() -> None:
     assert _reason(_body(expires_at="2030-01-01T00:00:00Z", ttl=5)) == "give expires_at or ttl, not both"
 
 
-@pytest.mark.parametrize("field", ["subject", "text", "lane", "priority", "expires_at", "ttl"])
+@pytest.mark.parametrize(
+    "field",
+    ["subject", "text", "lane", "priority", "expires_at", "ttl", "on_unknown", "unknown_deadline"],
+)
 def test_an_optional_field_is_left_out_rather_than_null(field: str) -> None:
     raw = _body(**{field: None})
     assert _reason(raw) == f"{field} must not be null"
@@ -249,6 +263,17 @@ def test_what_is_not_json_is_refused(raw: bytes) -> None:
 @pytest.mark.parametrize("raw", [b"[]", b'"text"', b"1", b"null", b"true", b"[{}]"])
 def test_json_that_is_no_object_is_refused(raw: bytes) -> None:
     assert _reason(raw) == "body must be a JSON object"
+
+
+@pytest.mark.parametrize("given", ["", "retry", "RESEND", 1, True, ["hold"]])
+def test_an_unknown_outcome_is_resent_or_held(given: object) -> None:
+    assert _reason(_body(on_unknown=given)) == "on_unknown must be one of resend, hold"
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.5, "60", True, MAX_TTL_SECONDS + 1])
+def test_the_deadline_of_an_unknown_outcome_is_in_whole_seconds(given: object) -> None:
+    reason = f"unknown_deadline must be a whole number between 1 and {MAX_TTL_SECONDS}"
+    assert _reason(_body(unknown_deadline=given)) == reason
 
 
 # The lane that the routing key determines

@@ -73,3 +73,19 @@ def test_a_status_has_the_reason_where_there_is_one() -> None:
     dead = standing(state=State.DEAD, reason="attempts_exhausted")
     rendered = render_status(dead, provider_reports_deliveries=True)
     assert (rendered["status"], rendered["reason"]) == ("failed", "attempts_exhausted")
+
+
+def test_an_email_whose_report_never_came_is_sent_and_says_so() -> None:
+    rendered = render_status(
+        standing(state=State.SUBMITTED, is_unreported=True), provider_reports_deliveries=True
+    )
+    assert (rendered["status"], rendered["detail"]) == ("sent", "unreported")
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [(State.DELIVERED, "sent"), (State.FAILED, "failed"), (State.COMPLAINED, "sent")]
+)
+def test_a_report_that_comes_after_all_goes_before(state: State, status: str) -> None:
+    late = standing(state=state, is_unreported=True)
+    rendered = render_status(late, provider_reports_deliveries=True)
+    assert (rendered["status"], rendered["detail"]) == (status, state.value)

@@ -46,6 +46,13 @@ def test_submitted_is_sent_only_where_the_provider_reports_no_deliveries() -> No
     assert fold(S.SUBMITTED, provider_reports_deliveries=True) is Status.PROCESSING
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_a_report_that_never_came_makes_submitted_sent_and_nothing_else(state: State) -> None:
+    reported = fold(state, provider_reports_deliveries=True)
+    unreported = fold(state, provider_reports_deliveries=True, is_unreported=True)
+    assert unreported is (Status.SENT if state is S.SUBMITTED else reported)
+
+
 def test_only_from_claimable_states_is_an_email_claimed() -> None:
     assert {state for state, afters in TRANSITIONS.items() if S.SUBMITTING in afters} == CLAIMABLE
 

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from delivery.domain.errors import InvalidRequest, NotAuthenticated
 from delivery.domain.outcomes import Outcome
 from delivery.domain.reports import Report
-from delivery.providers.mail_delivery_service import parse_events, read_answer, read_error, verify
+from delivery.domain.unknowns import Found
+from delivery.providers.mail_delivery_service import (
+    parse_events,
+    read_answer,
+    read_error,
+    read_look_up,
+    verify,
+)
+from delivery.use_cases.ask_about_emails import LookUp
 
 ACCEPTED = b'{"STATUS":"ACCEPTED"}'
 ERROR = b'{"STATUS":"ERROR"}'
@@ -173,6 +181,58 @@ def test_what_ended_before_a_byte_was_out_is_unavailable(error: Exception) -> No
 def test_an_errors_detail_holds_nothing_of_its_text() -> None:
     error = aiohttp.ClientOSError(1, "ann@example.com")
     assert "ann" not in read_error(error, request_was_sent=True).detail
+
+
+# What its status endpoint says
+
+UNKNOWN = b'{"STATUS":"UNKNOWN"}'
+
+LOOK_UPS = [
+    (200, b'{"request_id":"e1","STATUS":"ACCEPTED"}', Found.ACCEPTED),
+    (200, b'{"request_id":"e1","STATUS":"DELIVERED"}', Found.DELIVERED),
+    (200, b'{"request_id":"e1","STATUS":"REJECTED"}', Found.REJECTED),
+    (200, b'{"request_id":"e1","STATUS":"FAILED"}', Found.FAILED),
+    (404, UNKNOWN, Found.NEVER_SEEN),
+    # a 404 that is not its own word may be a wrong address, and its own word without the 404 a mistake
+    (404, HTML, Found.CANT_TELL),
+    (404, b"", Found.CANT_TELL),
+    (404, ACCEPTED, Found.CANT_TELL),
+    (200, UNKNOWN, Found.CANT_TELL),
+    # what it doesn't say in its own words, with its own status, is no news
+    (200, b'{"STATUS":"accepted"}', Found.CANT_TELL),
+    (200, b'{"STATUS":"QUEUED"}', Found.CANT_TELL),
+    (200, b'{"STATUS":["DELIVERED"]}', Found.CANT_TELL),
+    (200, b'["DELIVERED"]', Found.CANT_TELL),
+    (200, HTML, Found.CANT_TELL),
+    (200, b"", Found.CANT_TELL),
+    (200, b"[" * 100_000, Found.CANT_TELL),
+    (202, b'{"STATUS":"DELIVERED"}', Found.CANT_TELL),
+    (301, b"", Found.CANT_TELL),
+    (401, HTML, Found.CANT_TELL),
+    (500, b'{"STATUS":"FAILED"}', Found.CANT_TELL),
+    (500, UNKNOWN, Found.CANT_TELL),
+    (502, HTML, Found.CANT_TELL),
+    (503, HTML, Found.CANT_TELL),
+    (504, HTML, Found.CANT_TELL),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "found"), LOOK_UPS, ids=lambda value: ascii(value)[:40])
+def test_what_a_look_up_means(status: int, body: bytes, found: Found) -> None:
+    assert read_look_up(status, body, {"Retry-After": "5"}) == LookUp(found)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize("body", [b"", HTML, UNKNOWN, b'{"STATUS":"DELIVERED"}'])
+@pytest.mark.parametrize(
+    ("told", "pause"),
+    [("60", 60), ("1", 1), (None, 300), ("0", 300), ("soon", 300), ("-1", 300), ("9" * 30, 24 * 3600)],
+)
+def test_a_status_endpoint_that_has_had_enough_is_left_alone(
+    status: int, body: bytes, told: str | None, pause: int
+) -> None:
+    headers = {} if told is None else {"Retry-After": told}
+    assert read_look_up(status, body, headers) == LookUp(Found.CANT_TELL, pause=timedelta(seconds=pause))
 
 
 # Webhooks: who sent them

@@ -1,11 +1,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import pytest
+
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.questions import About, Question
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import State
 from delivery.use_cases.settle_emails import Settled, settle_emails
@@ -67,6 +70,46 @@ def test_it_tells_what_happened_to_each_email_that_was_called() -> None:
     assert settled.happened == [
         Happening(tenant_id="default", email_id="b", lane=Lane.BULK, state=State.SUBMITTED, at=NOW)
     ]
+
+
+def test_an_unknown_outcome_opens_a_question_from_the_claim_on() -> None:
+    claims = Claims()
+    email = claimed(claimed_at=NOW - seconds(15))
+    _settle(claims, (email, Answer(Outcome.UNKNOWN, "HTTP 504")))
+    (settlement,) = claims.settled
+    assert settlement.question == Question(
+        about=About.OUTCOME,
+        asked_from=NOW - seconds(15),
+        ended_at=NOW,
+        checks=0,
+        check_at=NOW - seconds(15) + CHECKS.offsets[0],
+        decide_at=NOW - seconds(15) + POLICIES[email.lane].unknown_deadline,
+    )
+
+
+def test_a_requests_own_deadline_goes_before_the_lanes() -> None:
+    claims = Claims()
+    email = claimed(unknown_deadline=seconds(90))
+    _settle(claims, (email, Answer(Outcome.UNKNOWN, "HTTP 504")))
+    (settlement,) = claims.settled
+    assert settlement.question is not None
+    assert settlement.question.decide_at == NOW + seconds(90)
+
+
+def test_a_submitted_email_has_its_report_to_come() -> None:
+    claims = Claims()
+    _settle(claims, (claimed(), Answer(Outcome.ACCEPTED, "HTTP 200")))
+    (settlement,) = claims.settled
+    assert settlement.question is not None
+    assert settlement.question.about is About.REPORT
+    assert settlement.question.check_at == NOW + seconds(30 * 60)
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o not in (Outcome.ACCEPTED, Outcome.UNKNOWN)])
+def test_nothing_else_leaves_a_question_open(outcome: Outcome) -> None:
+    claims = Claims()
+    _settle(claims, (claimed(), Answer(outcome, "what it said")))
+    assert claims.settled[0].question is None
 
 
 def test_the_store_is_not_bothered_with_nothing() -> None:
