@@ -1,0 +1,60 @@
+from datetime import datetime
+
+import pytest
+
+from delivery.domain.lanes import Lane
+from delivery.domain.owed import OwedTo, message_way
+from delivery.domain.watermarks import WAYS, Way, lost_before, needs_probe
+from tests.unit.delivery.builders import NOW, owed_email, seconds
+
+MARGIN = seconds(60)
+
+
+def test_what_came_well_before_the_watermark_is_lost() -> None:
+    assert lost_before(NOW, margin=MARGIN) == NOW - MARGIN
+
+
+def test_without_a_watermark_nothing_is_known_to_be_lost() -> None:
+    assert lost_before(None, margin=MARGIN) is None
+
+
+@pytest.mark.parametrize(
+    ("oldest_waiting", "watermark", "expected"),
+    [
+        (None, None, False),  # nothing waits
+        (NOW - seconds(119), None, False),  # not for long
+        (NOW - seconds(120), None, True),
+        (NOW - seconds(600), NOW - seconds(560), True),  # its way stands still
+        (NOW - seconds(600), NOW - seconds(540), True),
+        (NOW - seconds(600), NOW - seconds(539), False),  # overtaken: lost, no probe is needed to tell
+        (NOW + seconds(60), None, False),  # delayed, and not due yet
+    ],
+)
+def test_a_way_that_stands_still_is_probed(
+    oldest_waiting: datetime | None, watermark: datetime | None, *, expected: bool
+) -> None:
+    probed = needs_probe(oldest_waiting=oldest_waiting, watermark=watermark, now=NOW, margin=MARGIN)
+    assert probed is expected
+
+
+def test_the_ways_are_the_lanes_and_their_priorities_most_urgent_first() -> None:
+    assert len(WAYS) == len(Lane) * 5
+    assert WAYS[0] == Way(Lane.CRITICAL, 4)
+    assert WAYS[-1] == Way(Lane.BULK, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "way"),
+    [
+        ({"priority": 2}, Way(Lane.TRANSACTIONAL, 2)),
+        ({"priority": 2, "attempts": 1}, Way(Lane.TRANSACTIONAL, 4)),
+        ({"priority": 2, "waits": 1}, Way(Lane.TRANSACTIONAL, 4)),
+        ({"to": OwedTo.DELAY, "attempts": 1}, Way(Lane.TRANSACTIONAL, 4)),
+        ({"to": OwedTo.DEAD}, None),
+        ({"to": OwedTo.HELD}, None),
+    ],
+)
+def test_a_message_stands_in_the_order_of_its_lane_and_priority(
+    changes: dict[str, object], way: Way | None
+) -> None:
+    assert message_way(owed_email(**changes)) == way
