@@ -117,3 +117,13 @@ def test_a_service_publishes_an_email_and_publishing_it_again_is_harmless(
     assert publish() == first
     system.api.wait_for_status(first["request_id"], "sent")
     system.provider.assert_accepted_once([first["request_id"]])
+
+
+def test_the_secrets_of_the_containers_are_made(tmp_path: Path) -> None:
+    shutil.copy(readme.README.with_name(".env.example"), tmp_path)
+    subprocess.run(["bash", "-euc", script_with(".env.example")], cwd=tmp_path, check=True)
+    made = (tmp_path / ".env").read_text(encoding="utf-8")
+    assert not re.findall(r"^\w+=$", made, re.M)
+    secrets = re.findall(r"^\w+=([0-9a-f]{32})$", made, re.M)
+    assert len(secrets) == len(set(secrets)) >= 5
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600

@@ -63,3 +63,15 @@ def test_every_dependency_has_a_reason(file: str) -> None:
     named = re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]*) \|", reasons, re.M)))
     assert asked_for
     assert [name for name in asked_for if name not in named] == []
+
+
+def test_every_log_line_of_the_runbook_is_one_that_is_written() -> None:
+    runbook = " ".join((CHECKOUT / "docs/runbook.md").read_text(encoding="utf-8").split())
+    heads = {quoted.partition("=…")[0] + "=" for quoted in re.findall(r"`([^`]*=…[^`]*)`", runbook)}
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for room in ("api", "consumers", "delivery")
+        for path in CHECKOUT.glob(f"{room}/**/*.py")
+    )
+    assert len(heads) >= 5
+    assert [head for head in sorted(heads) if head not in source] == []
