@@ -91,13 +91,6 @@ class System:
             for part in idle:
                 part.wait_ready(_READY_SECONDS)
 
-    def add_consumers(self, count: int = 1) -> list[Part]:
-        """More consumer processes beside those that run."""
-        added = [self._new_consumers(len(self.consumers) + number) for number in range(1, count + 1)]
-        self.consumers += added
-        self.start()
-        return added
-
     def restart(self, part: Part) -> None:
         """Stop in order if it runs, start again, wait until it is ready."""
         part.stop(_STOP_SECONDS)
