@@ -22,7 +22,8 @@ class ReportedEmails:
         """Move emails to the reported states; False when one of them was no longer where it stood.
 
         Conditional on the state and the calls that the decision was made for. A reported state owes nothing,
-        and why the email was in another one before is past.
+        and why the email was in another one before is past. A call that is out counts as an attempt: its
+        answer will find the email settled.
         """
         alike: dict[tuple[State, int, State], list[str]] = defaultdict(list)
         for standing, state in changes:
@@ -35,6 +36,7 @@ class ReportedEmails:
                     {
                         "$set": {"state": state.value, "updated_at": now},
                         "$unset": {"owed": "", "published": "", "question": "", "reason": ""},
+                        "$inc": {"attempts": 1 if seen is State.SUBMITTING else 0},
                         "$push": history_entry(state, at=now, detail="reported by the provider"),
                     },
                 )

@@ -188,7 +188,8 @@ def test_an_event_during_the_call_counts_and_the_late_answer_does_not_undo_it(ap
     )
     # The next email's answer is settled after this one's.
     api.wait_for_detail(api.send(), "delivered")
-    assert api.status(request_id)["detail"] == "delivered"
+    status = api.status(request_id)
+    assert (status["detail"], status["attempts"]) == ("delivered", 1)
 
 
 def test_an_event_about_an_email_that_was_never_submitted_changes_nothing(
