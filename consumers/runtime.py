@@ -25,7 +25,7 @@ from consumers.settlement import until_store_answers
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, process_name, publish_owed, utc_now
 from delivery.broker.announcer import Announcer
-from delivery.broker.connection import connect
+from delivery.broker.connection import connect, lost_connection_suppressed
 from delivery.broker.outbox import Outbox
 from delivery.store.indexes import create_indexes
 from topology import names
@@ -34,6 +34,12 @@ log = logging.getLogger(__name__)
 
 STORE_THREADS = 16
 """Calls to the store at once; asyncio's own pool has six threads on a machine with two cores."""
+
+CLOSING_GRACE = 2.0
+"""Seconds that a stop waits for the broker's goodbye."""
+
+DISCONNECT_GRACE = 1.0
+"""Seconds for each connection to close in order."""
 
 OUTBOX_GRACE = 2.0
 """Seconds that a stop waits for the last confirms; what is not confirmed stays owed."""
@@ -44,33 +50,26 @@ class Consumers:
 
     def __init__(self, parts: ConsumerParts) -> None:
         self._parts = parts
-        publish = publish_owed(parts.config, publisher=parts.publisher, store=parts.store)
-        self._outbox = Outbox(publish)
+        self._publish = publish_owed(parts.config, publisher=parts.publisher, store=parts.store)
+        self._outbox = Outbox(self._publish)
+        self._announcer = Announcer(parts.publisher)
+        self._watermarks = Watermarks()
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
-        announcer = Announcer(parts.publisher)
-        watermarks = Watermarks()
         self._lanes = LanesConsumer(
-            parts, outbox=self._outbox, announcer=announcer, leases=self._leases, watermarks=watermarks
+            parts,
+            outbox=self._outbox,
+            announcer=self._announcer,
+            leases=self._leases,
+            watermarks=self._watermarks,
         )
         self._queues: list[BatchConsumer] = [
             ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
             ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
-            provider_event_consumer(parts, announcer),
+            provider_event_consumer(parts, self._announcer),
             requeue_consumer(parts, self._outbox),
         ]
-        self._loops: list[Coroutine[None, None, None]] = [
-            self._outbox.run(),
-            announcer.run(),
-            relay_forever(parts, publish),
-            reconcile_forever(parts, announcer),
-            find_lost_forever(parts, outbox=self._outbox, watermarks=watermarks),
-            ask_forever(parts, outbox=self._outbox, announcer=announcer),
-            decide_forever(parts, outbox=self._outbox, announcer=announcer),
-            self._lanes.claim_forever(),
-            self._lanes.settle_forever(),
-            *(queue.run() for queue in self._queues),
-        ]
         self._consuming: AbstractRobustConnection | None = None
+        self._is_consuming = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain.
@@ -87,11 +86,43 @@ class Consumers:
             exits.push_async_callback(self._parts.close_provider)
             self._leases.start()
             exits.callback(self._leases.stop)
-            tasks = [asyncio.create_task(loop) for loop in self._loops]
+            exits.push_async_callback(self._disconnect)
+            if not await self._unless(stop, self._prepare_store()):
+                return
+            tasks = [asyncio.create_task(loop) for loop in self._loops()]
             exits.push_async_callback(_cancel, tasks)
             await self._until(stop, tasks)
-            exits.push_async_callback(self._disconnect)
             await self._drain()
+
+    def _loops(self) -> list[Coroutine[None, None, None]]:
+        parts, outbox, announcer = self._parts, self._outbox, self._announcer
+        return [
+            outbox.run(),
+            announcer.run(),
+            relay_forever(parts, self._publish),
+            reconcile_forever(parts, announcer),
+            find_lost_forever(parts, outbox=outbox, watermarks=self._watermarks),
+            ask_forever(parts, outbox=outbox, announcer=announcer),
+            decide_forever(parts, outbox=outbox, announcer=announcer),
+            self._lanes.claim_forever(),
+            self._lanes.settle_forever(),
+            *(queue.run() for queue in self._queues),
+        ]
+
+    async def _prepare_store(self) -> None:
+        """The loops' queries name their indexes, so these come first."""
+        await until_store_answers(lambda: create_indexes(self._parts.store.db))
+
+    async def _unless(self, stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+        """Do the work; False, and it is given up, when told to stop before it is done."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            return working.done()
+        finally:
+            await _cancel([working, stopping])
 
     async def _until(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
         """Connect and consume; return when told to stop, raise when something ends that must not."""
@@ -110,7 +141,6 @@ class Consumers:
             await _cancel([connecting, stopping])
 
     async def _connect(self) -> None:
-        await until_store_answers(lambda: create_indexes(self._parts.store.db))
         await self._parts.publisher.connect()
         self._consuming = await connect(
             self._parts.config.amqp_url, name=f"postroom consumers {process_name()} (consuming)"
@@ -118,27 +148,38 @@ class Consumers:
         await self._lanes.start(self._consuming)
         for queue in self._queues:
             await queue.start(self._consuming)
+        self._is_consuming = True
         log.info("consumers are ready")
 
     async def _drain(self) -> None:
+        """Within the grace time and some seconds: the last writes and confirms come after the last call."""
         log.info("draining")
+        self._is_consuming = False
         grace: timedelta = self._parts.config.consumers_grace
-        await asyncio.gather(self._lanes.stop(grace), *(_bounded(queue, grace) for queue in self._queues))
+        ended = await asyncio.gather(
+            self._lanes.stop(grace),
+            *(_bounded(queue, grace) for queue in self._queues),
+            return_exceptions=True,
+        )
+        for error in ended:
+            if isinstance(error, BaseException):
+                log.error("not drained error=%s", type(error).__name__)
         with suppress(TimeoutError):
             async with asyncio.timeout(OUTBOX_GRACE):
                 await self._outbox.drained()
         log.info("drained")
 
     async def _disconnect(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                if self._consuming is not None:
-                    await self._consuming.close()
-                await self._parts.publisher.close()
+        for connection in (self._consuming, self._parts.publisher):
+            if connection is not None:
+                with lost_connection_suppressed():
+                    async with asyncio.timeout(DISCONNECT_GRACE):
+                        await connection.close()
 
     async def _look(self) -> Health:
+        connected = self._consuming is not None and self._consuming.connected.is_set()
         return Health(
-            consuming=self._consuming is not None and self._consuming.connected.is_set(),
+            consuming=self._is_consuming and connected,
             broker=self._parts.publisher.is_connected,
             store=await asyncio.to_thread(self._parts.store.is_reachable),
         )

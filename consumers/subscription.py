@@ -3,11 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
-from delivery.broker.connection import CONNECTION_ERRORS, RECONNECT_INTERVAL, is_own_cancellation
+from delivery.broker.connection import (
+    CONNECTION_ERRORS,
+    RECONNECT_INTERVAL,
+    is_own_cancellation,
+    lost_connection_suppressed,
+)
 from topology.model import Topology
 
 log = logging.getLogger(__name__)
@@ -39,9 +43,8 @@ class Subscription:
 
     async def _consume(self, connection: AbstractRobustConnection) -> bool:
         """Consume on a channel of its own: a prefetch belongs to one queue. False if the connection broke."""
-        channel = connection.channel(publisher_confirms=False)
         try:
-            await channel.initialize()
+            channel = await connection.channel(publisher_confirms=False)
             await channel.set_qos(prefetch_count=self._prefetch)
             # Declared, not just named: a broker that comes back empty gets the queue back with the consumer.
             queue = await channel.declare_queue(
@@ -64,6 +67,6 @@ class Subscription:
     async def stop(self) -> None:
         """Take no more messages; what was delivered stays with us until it is acknowledged."""
         if self._cancel is not None:
-            with suppress(*CONNECTION_ERRORS):
+            with lost_connection_suppressed():
                 await self._cancel()
             self._cancel = None

@@ -1,6 +1,8 @@
 """A connection to RabbitMQ that comes back by itself."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractRobustConnection
@@ -12,6 +14,9 @@ HEARTBEAT = 20
 
 RECONNECT_INTERVAL = 1
 """Seconds between two tries to connect."""
+
+CONNECT_TIMEOUT = 10
+"""Seconds for one try. A host that takes the connection and says nothing would hold it for ever."""
 
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     AMQPError,
@@ -25,14 +30,34 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
 async def connect(url: str, *, name: str) -> AbstractRobustConnection:
     """Connect, however long it takes; the connection then restores itself whenever it is lost.
 
-    ``name`` is what the management UI shows. One connection publishes, another consumes: a memory alarm
-    stops everything on a connection that publishes. https://www.rabbitmq.com/docs/connection-blocked
+    Whoever has it must close it, at a failure too. ``name`` is what the management UI shows. One connection
+    publishes, another consumes: a memory alarm stops everything on a connection that publishes.
+    https://www.rabbitmq.com/docs/connection-blocked
     """
     parsed = URL(url)
     query = {"heartbeat": str(HEARTBEAT), "reconnect_interval": str(RECONNECT_INTERVAL), "fail_fast": "0"}
-    return await aio_pika.connect_robust(
+    connection = aio_pika.RobustConnection(
         parsed.update_query({**query, **parsed.query}), client_properties={"connection_name": name}
     )
+    try:
+        await connection.connect(timeout=CONNECT_TIMEOUT)
+    except BaseException:
+        # Else its own task goes on connecting: no cancellation ends it, and no event loop ends before it.
+        await connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def lost_connection_suppressed() -> Iterator[None]:
+    """Around a broker call whose failure is harmless because the connection it was for is gone."""
+    try:
+        yield
+    except CONNECTION_ERRORS:
+        pass
+    except asyncio.CancelledError:
+        if is_own_cancellation():
+            raise
 
 
 def is_own_cancellation() -> bool:
