@@ -4,6 +4,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
 
+import pytest
+
 from tests.harness.api import email
 from tests.harness.broker import BrokerServer, VirtualHost
 from tests.harness.deadline import wait_until
@@ -53,11 +55,47 @@ def test_processes_that_start_without_a_broker_work_once_it_is_there(
         system.api_process.wait_ready(60)
         assert_degraded(system)
         accepted = system.api.send_many([email()] * 20)
-
         broker.start_again()
         system.consumers[0].wait_ready(60)
         system.api.wait_for_all(accepted, "sent", within=60)
         wait_until(lambda: readiness(system)["status"] == "ready", within=60, what="the API is ready")
+
+
+@pytest.mark.parametrize("fail", [Line.cut, Line.stall], ids=["refused", "unanswered"])
+def test_processes_that_wait_for_a_broker_stop_when_they_are_told_to(
+    start_system: StartSystem,
+    vhost: VirtualHost,
+    line_to: Callable[[int], Line],
+    database: StoreDatabase,
+    fail: Callable[[Line], None],
+) -> None:
+    line = line_to(vhost.server.port)
+    fail(line)
+    system = start_system(amqp_url=over(line, vhost.url), config=CONFIG, ready=False)
+    system.api_process.wait_ready(60)
+    wait_until(
+        lambda: "owed" in database["emails"].index_information(),
+        within=60,
+        what="the consumers have made the indexes: their connection is next",
+    )
+    assert system.consumers[0].stop(within=30) == 0
+    assert system.api_process.stop(within=30) == 0
+
+
+def test_processes_get_connected_however_often_the_connection_breaks_on_the_way(
+    start_system: StartSystem, vhost: VirtualHost, line_to: Callable[[int], Line]
+) -> None:
+    line = line_to(vhost.server.port)
+    line.break_connections(first=300, more=100)
+    system = start_system(amqp_url=over(line, vhost.url), config=CONFIG, ready=False)
+    system.simulator.wait_ready(60)
+    system.api_process.wait_ready(60)
+    accepted = system.api.send_many([email()] * 20)
+    system.consumers[0].wait_ready(120)
+    line.restore()
+    system.api.wait_for_all(accepted, "sent", within=60)
+    system.provider.assert_accepted_once(accepted)
+    wait_until(lambda: readiness(system)["status"] == "ready", within=60, what="the API is ready")
 
 
 def test_sending_does_not_hang_on_a_line_to_the_broker_that_is_stalled(

@@ -1,9 +1,11 @@
 """A TCP line to a broker or store that can be cut, stalled and restored."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
+from itertools import count, repeat
 from typing import Any
 
 _CHUNK = 65_536
@@ -25,6 +27,7 @@ class Line:
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Task[None]] = set()
+        self._limits: Iterator[int] = repeat(sys.maxsize)
         self.port = 0
         self.restore()
 
@@ -37,8 +40,14 @@ class Line:
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
     def restore(self) -> None:
-        """Take connections again, and pass on what a stall held back."""
+        """Take connections again, pass on what a stall held back, and break no more of them."""
+        self._limits = repeat(sys.maxsize)
         self._call(self._restore())
+
+    def break_connections(self, *, first: int, more: int) -> None:
+        """Reset each new connection once the target sent so many bytes on it: `first` on the next one, and
+        on each later one `more` than on the one before. So each step of getting connected fails in turn."""
+        self._limits = count(first, more)
 
     def reset_connections(self) -> None:
         """Reset every connection; new ones are taken."""
@@ -81,16 +90,20 @@ class Line:
             writer.transport.abort()
             return
         self._ends |= {writer, there_writer}
-        for source, sink in ((reader, there_writer), (there_reader, writer)):
-            task = asyncio.create_task(self._pass(source, sink))
+        directions = ((reader, there_writer, sys.maxsize), (there_reader, writer, next(self._limits)))
+        for source, sink, limit in directions:
+            task = asyncio.create_task(self._pass(source, sink, limit))
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
 
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, limit: int) -> None:
         with suppress(OSError):
-            while chunk := await source.read(_CHUNK):
+            while chunk := await source.read(min(limit, _CHUNK)):
                 await self._flowing.wait()
                 sink.write(chunk)
                 await sink.drain()
+                limit -= len(chunk)
+                if limit <= 0:
+                    sink.transport.abort()
         self._ends.discard(sink)
         sink.close()
