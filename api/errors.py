@@ -11,6 +11,7 @@ from delivery.domain.errors import (
     InvalidRequest,
     NotAllowed,
     NotAuthenticated,
+    NotStored,
     PostroomError,
     RequestTooLarge,
     StoreUnavailable,
@@ -29,6 +30,7 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED, None),
     (NotAllowed, HTTPStatus.FORBIDDEN, None),
     (UnknownEmail, HTTPStatus.NOT_FOUND, "unknown request_id"),
+    (NotStored, HTTPStatus.INTERNAL_SERVER_ERROR, None),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the store is away; try again"),
 ]
 

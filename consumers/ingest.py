@@ -12,7 +12,7 @@ from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import DEFAULT_TENANT, NewEmail
-from delivery.domain.errors import InvalidRequest
+from delivery.domain.errors import InvalidRequest, NotStored
 from delivery.use_cases.accept_emails import accept_emails
 from delivery.use_cases.messages import Outgoing
 
@@ -61,19 +61,24 @@ def _read(
 
 
 def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox) -> list[_Readable]:
-    """Accept; returns those whose message_id was used before with other content."""
+    """Accept; returns those whose message_id was used before with other content.
+
+    Raises NotStored if the store did not take one of them: repeated one by one, the others are known by then.
+    """
     firsts: dict[str, NewEmail] = {}
     for item in readable:
         firsts.setdefault(item.email.email_id, item.email)
     if not firsts:
         return []
-    known = accept_emails(
+    inserted = accept_emails(
         list(firsts.values()), emails=parts.store.emails, hand_over=outbox.hand_over_from_thread
     )
+    for email_id in inserted.failed:
+        raise NotStored(email_id)
     repeated = [
         item
         for item in readable
-        if item.email.email_id in known or item.email is not firsts[item.email.email_id]
+        if item.email.email_id in inserted.known or item.email is not firsts[item.email.email_id]
     ]
     if not repeated:
         return []

@@ -17,6 +17,7 @@ from delivery.broker.thread import PublishingThread
 from delivery.config import Config
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
+from delivery.domain.errors import NotStored
 from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
@@ -145,9 +146,9 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         make_publish=lambda publisher: publish_owed(config, publisher=publisher, store=store),
     )
 
-    def accept(new: Sequence[NewEmail]) -> Sequence[None]:
-        accept_emails(new, emails=store.emails, hand_over=publishing.hand_over)
-        return [None] * len(new)
+    def accept(new: Sequence[NewEmail]) -> Sequence[NotStored | None]:
+        inserted = accept_emails(new, emails=store.emails, hand_over=publishing.hand_over)
+        return [inserted.failure_of(email.email_id) for email in new]
 
     def record(events: Sequence[ProviderEvent]) -> Sequence[None]:
         record_provider_events(events, store=store.events, hand_over=publishing.hand_over, now=utc_now())

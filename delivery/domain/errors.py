@@ -37,6 +37,10 @@ class NotAllowed(PostroomError):
         self.reason = reason
 
 
+class NotStored(PostroomError):
+    """The store answered, and did not take this one."""
+
+
 class StoreUnavailable(PostroomError):
     """The store did not answer, and nothing was written."""
 

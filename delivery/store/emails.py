@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from delivery.domain.emails import NewEmail, Standing
+from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo, message_way
 from delivery.domain.states import REVIVABLE, State
@@ -25,8 +25,7 @@ from delivery.store.email_documents import (
     standing_of,
 )
 from delivery.store.indexes import SET
-
-_DUPLICATE_KEY = 11000
+from delivery.store.inserts import insert_new
 
 
 class Emails:
@@ -36,15 +35,9 @@ class Emails:
         self._emails = db.emails
         self._hash_key = hash_key
 
-    def insert(self, new: Sequence[NewEmail]) -> set[str]:
-        """Insert in one call; returns the ids that were there before (nothing of those is changed)."""
-        documents = [new_document(email, hash_key=self._hash_key) for email in new]
-        try:
-            with store_errors():
-                self._emails.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            return _duplicates(error, documents)
-        return set()
+    def insert(self, new: Sequence[NewEmail]) -> Inserted:
+        """Insert in one call; one that was there before stays as it is."""
+        return insert_new(self._emails, [new_document(email, hash_key=self._hash_key) for email in new])
 
     def get(self, tenant_id: str, email_id: str) -> Standing | None:
         with store_errors():
@@ -135,10 +128,3 @@ class Emails:
                 {"_id": {"$in": email_ids}, "gen": gen + 1, "owed.gen": gen + 1}, OWED_FIELDS
             )
             return [owed_of(document) for document in found]
-
-
-def _duplicates(error: BulkWriteError, documents: Sequence[Document]) -> set[str]:
-    failures = error.details["writeErrors"]
-    if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
-        raise error
-    return {documents[failure["index"]]["_id"] for failure in failures}

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
+from delivery.domain.errors import PostroomError, StoreOutcomeUnknown, StoreUnavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,11 +22,13 @@ MAX_BATCH = 500
 class GroupCommit(Generic[Item, Result]):
     """Commits items of many threads in batches, on a thread of its own that starts with the first item.
 
-    write: takes the batch, returns a result for each item in order; its exception reaches every caller of
-    that batch. Start it after a fork, never before.
+    write: takes the batch, returns for each item in order its result, or the error that this item's caller
+    hears; what it raises reaches every caller of that batch. Start it after a fork, never before.
     """
 
-    def __init__(self, write: Callable[[Sequence[Item]], Sequence[Result]], *, name: str) -> None:
+    def __init__(
+        self, write: Callable[[Sequence[Item]], Sequence[Result | PostroomError]], *, name: str
+    ) -> None:
         self._write = write
         self._name = name
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()
@@ -36,8 +38,9 @@ class GroupCommit(Generic[Item, Result]):
     def commit(self, item: Item, *, within: timedelta) -> Result:
         """Commit one item and wait for it.
 
-        Raises whatever ``write`` raises; StoreUnavailable when the item was still waiting at the end of
-        ``within`` (it is withdrawn and never written), StoreOutcomeUnknown when it was being written.
+        Raises whatever ``write`` raises, or returns as this item's error; StoreUnavailable when the item was
+        still waiting at the end of ``within`` (it is withdrawn and never written), StoreOutcomeUnknown when
+        it was being written.
         """
         future: Future[Result] = Future()
         deadline = time.monotonic() + within.total_seconds()
@@ -67,7 +70,10 @@ class GroupCommit(Generic[Item, Result]):
                     future.set_exception(error)
             else:
                 for (_, future), result in zip(batch, results, strict=True):
-                    future.set_result(result)
+                    if isinstance(result, PostroomError):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
 
     def _take(self) -> list[tuple[Item, Future[Result]]]:
         batch: list[tuple[Item, Future[Result]]] = []

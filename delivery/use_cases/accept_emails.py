@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from delivery.domain.emails import NewEmail
+from delivery.domain.inserted import Inserted
 from delivery.domain.owed import OwedEmail, OwedTo
 
 
 class NewEmails(Protocol):
-    def insert(self, new: Sequence[NewEmail]) -> set[str]: ...
+    def insert(self, new: Sequence[NewEmail]) -> Inserted: ...
 
     def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]: ...
 
@@ -17,18 +18,19 @@ HandOver = Callable[[Sequence[OwedEmail]], None]
 """Gives debts to this process's publisher without waiting; what it can't take, the relay publishes."""
 
 
-def accept_emails(new: Sequence[NewEmail], *, emails: NewEmails, hand_over: HandOver) -> set[str]:
-    """Store a batch and hand its messages over; returns the ids that were there before.
+def accept_emails(new: Sequence[NewEmail], *, emails: NewEmails, hand_over: HandOver) -> Inserted:
+    """Store a batch and hand its messages over; tells which were there before and which were not taken.
 
     Raises StoreUnavailable: nothing was accepted, or (StoreOutcomeUnknown) it may have been; then the
     document owes its message all the same, and the relay publishes it. Repeating the call is safe: what
     the first one stored is then known, and what of it is still owed is handed over now.
     """
-    known = emails.insert(new)
-    hand_over([_owed_by(email) for email in new if email.email_id not in known])
-    if known:
-        hand_over(emails.owing(known))
-    return known
+    inserted = emails.insert(new)
+    not_new = inserted.known | inserted.failed
+    hand_over([_owed_by(email) for email in new if email.email_id not in not_new])
+    if inserted.known:
+        hand_over(emails.owing(inserted.known))
+    return inserted
 
 
 def _owed_by(email: NewEmail) -> OwedEmail:

@@ -16,6 +16,7 @@ STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
     errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.UnknownEmail: HTTPStatus.NOT_FOUND,
+    errors.NotStored: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreOutcomeUnknown: HTTPStatus.SERVICE_UNAVAILABLE,
 }

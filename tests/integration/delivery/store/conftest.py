@@ -10,6 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from delivery.domain.emails import ClaimedEmail, NewEmail
+from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.questions import CheckPolicy
 from delivery.domain.settlement import Settlement
@@ -49,7 +50,7 @@ class Store:
 
     def insert(self, *email_ids: str, **changes: Any) -> list[NewEmail]:
         new = [new_email(email_id, **changes) for email_id in email_ids]
-        assert self.emails.insert(new) == set()
+        assert self.emails.insert(new) == Inserted()
         return new
 
     def change(self, email_id: str, **values: Any) -> None:

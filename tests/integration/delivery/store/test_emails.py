@@ -31,7 +31,7 @@ def test_times_come_back_as_they_went_in(postroom: Store) -> None:
 
 def test_only_the_ids_that_were_there_before_are_told(postroom: Store) -> None:
     postroom.insert("a", "b")
-    assert postroom.emails.insert([new_email(email_id) for email_id in "abcd"]) == {"a", "b"}
+    assert postroom.emails.insert([new_email(email_id) for email_id in "abcd"]).known == {"a", "b"}
     assert postroom.emails.standings("abcd").keys() == set("abcd")
 
 
@@ -39,13 +39,22 @@ def test_a_second_insert_changes_nothing_of_the_first(postroom: Store) -> None:
     postroom.insert("a", lane=Lane.BULK)
     postroom.claim("a")
     before = postroom.document()
-    assert postroom.emails.insert([new_email("a", lane=Lane.CRITICAL)]) == {"a"}
+    assert postroom.emails.insert([new_email("a", lane=Lane.CRITICAL)]).known == {"a"}
     assert postroom.document() == before
 
 
 def test_an_id_that_comes_twice_in_one_batch_is_stored_once(postroom: Store) -> None:
-    assert postroom.emails.insert([new_email("a"), new_email("a")]) == {"a"}
+    assert postroom.emails.insert([new_email("a"), new_email("a")]).known == {"a"}
     assert postroom.db.emails.count_documents({}) == 1
+
+
+def test_one_that_cant_be_stored_spoils_no_other(postroom: Store) -> None:
+    postroom.insert("a")
+    postroom.db.command("collMod", "emails", validator={"_id": {"$ne": "c"}})
+    inserted = postroom.emails.insert([new_email(email_id) for email_id in "abcd"])
+    assert inserted.known == {"a"}
+    assert inserted.failed == {"c"}
+    assert postroom.emails.standings("abcd").keys() == set("abd")
 
 
 def test_repeated_after_an_unknown_outcome_an_insert_ends_in_the_same_place_and_owes_the_same(
@@ -53,7 +62,7 @@ def test_repeated_after_an_unknown_outcome_an_insert_ends_in_the_same_place_and_
 ) -> None:
     (new,) = postroom.insert("a")
     before = postroom.document()
-    assert postroom.emails.insert([new]) == {"a"}
+    assert postroom.emails.insert([new]).known == {"a"}
     assert postroom.document() == before
     assert ids(postroom.emails.owing(["a"])) == ["a"]
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
+from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.provider_events import ProviderEvent
@@ -81,7 +82,7 @@ def test_a_store_that_is_cut_off_is_noticed_and_comes_back_by_itself(postroom: S
     )
     line.restore()
     wait_until(lambda: ping(postroom.db), within=30, what="the store answers again")
-    assert postroom.emails.insert([new_email("c")]) == set()
+    assert postroom.emails.insert([new_email("c")]) == Inserted()
 
 
 EVERY_CALL: dict[str, Callable[[Store], Any]] = {

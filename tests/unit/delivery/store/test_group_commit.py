@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
+from delivery.domain.errors import NotStored, PostroomError, StoreOutcomeUnknown, StoreUnavailable
 from delivery.store.group_commit import MAX_BATCH, GroupCommit
 from tests.harness.deadline import wait_until
 
@@ -101,6 +101,25 @@ def test_an_error_reaches_every_caller_of_its_batch_and_the_next_batch_works() -
         writes.error = None
         writes.end_one()
         assert group.commit(11, within=LONG) == "wrote 11"
+
+
+def test_the_error_of_one_item_reaches_its_own_caller_alone() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write(batch: Sequence[int]) -> Sequence[str | PostroomError]:
+        begun.set()
+        assert go_on.wait(60)
+        return [NotStored("no") if item == 2 else f"wrote {item}" for item in batch]
+
+    group = GroupCommit(write, name="test")
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(group.commit, 0, within=LONG)
+        assert begun.wait(60)
+        one, two, three = _commit_many(threads, group, range(1, 4))
+        go_on.set()
+        assert [future.result() for future in (first, one, three)] == ["wrote 0", "wrote 1", "wrote 3"]
+        with pytest.raises(NotStored):
+            two.result()
 
 
 def test_what_still_waits_at_its_deadline_is_withdrawn_and_never_written() -> None:

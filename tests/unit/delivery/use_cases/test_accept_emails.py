@@ -5,6 +5,7 @@ import pytest
 
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import StoreOutcomeUnknown
+from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.use_cases.accept_emails import accept_emails
@@ -15,17 +16,18 @@ class StoredEmails:
     def __init__(self) -> None:
         self.stored: dict[str, NewEmail] = {}
         self.debts: dict[str, OwedEmail] = {}
+        self.refused: frozenset[str] = frozenset()
         self.answers = True
 
-    def insert(self, new: Sequence[NewEmail]) -> set[str]:
-        known = {email.email_id for email in new} & self.stored.keys()
+    def insert(self, new: Sequence[NewEmail]) -> Inserted:
+        known = frozenset(email.email_id for email in new) & self.stored.keys()
         for email in new:
-            if email.email_id not in known:
+            if email.email_id not in known | self.refused:
                 self.stored[email.email_id] = email
                 self.debts[email.email_id] = owed_email(email_id=email.email_id)
         if not self.answers:
             raise StoreOutcomeUnknown("no answer")
-        return known
+        return Inserted(known, self.refused)
 
     def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]:
         return [self.debts[email_id] for email_id in email_ids if email_id in self.debts]
@@ -34,7 +36,7 @@ class StoredEmails:
 def test_what_was_stored_is_handed_over_as_a_message_to_its_lane() -> None:
     handed: list[OwedEmail] = []
     new = [new_email("a", lane=Lane.BULK, priority=3), new_email("b")]
-    assert accept_emails(new, emails=StoredEmails(), hand_over=handed.extend) == set()
+    assert accept_emails(new, emails=StoredEmails(), hand_over=handed.extend) == Inserted()
     assert handed == [
         owed_email(email_id="a", lane=Lane.BULK, priority=3),
         owed_email(email_id="b"),
@@ -51,6 +53,16 @@ def test_nothing_is_handed_over_before_it_is_stored() -> None:
     assert handed == []
 
 
+def test_what_the_store_did_not_take_is_not_handed_over_and_holds_up_no_other() -> None:
+    handed: list[OwedEmail] = []
+    emails = StoredEmails()
+    emails.refused = frozenset("a")
+    new = [new_email("a"), new_email("b")]
+    inserted = accept_emails(new, emails=emails, hand_over=handed.extend)
+    assert inserted.failed == {"a"}
+    assert [owed.email_id for owed in handed] == ["b"]
+
+
 def test_repeated_after_an_unknown_outcome_it_hands_over_what_the_first_one_stored() -> None:
     handed: list[OwedEmail] = []
     emails = StoredEmails()
@@ -58,8 +70,8 @@ def test_repeated_after_an_unknown_outcome_it_hands_over_what_the_first_one_stor
     with pytest.raises(StoreOutcomeUnknown):
         accept_emails([new_email("a")], emails=emails, hand_over=handed.extend)
     emails.answers = True
-    known = accept_emails([new_email("a"), new_email("b")], emails=emails, hand_over=handed.extend)
-    assert known == {"a"}
+    inserted = accept_emails([new_email("a"), new_email("b")], emails=emails, hand_over=handed.extend)
+    assert inserted.known == {"a"}
     assert {owed.email_id for owed in handed} == {"a", "b"}
 
 
@@ -68,7 +80,8 @@ def test_a_resend_of_what_was_published_long_ago_publishes_nothing() -> None:
     emails = StoredEmails()
     accept_emails([new_email("a")], emails=emails, hand_over=lambda _: None)
     emails.debts.clear()
-    assert accept_emails([new_email("a")], emails=emails, hand_over=handed.extend) == {"a"}
+    inserted = accept_emails([new_email("a")], emails=emails, hand_over=handed.extend)
+    assert inserted.known == {"a"}
     assert handed == []
 
 
