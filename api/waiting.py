@@ -1,5 +1,6 @@
 """Waiting for the provider's answer: all waiters of a process share one batched query."""
 
+import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Protocol
 from delivery.domain.emails import Standing
 from delivery.domain.errors import StoreUnavailable
 from delivery.domain.states import ANSWERED
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.05
 """Seconds between two queries while somebody waits."""
@@ -77,6 +80,9 @@ class OutcomeWaits:
         try:
             standings = self._emails.standings(waiting)
         except StoreUnavailable:
+            return
+        except Exception as error:  # whatever one look met, there is nobody else to look for these
+            log.error("not looked for outcomes error=%s", type(error).__name__)
             return
         for email_id, standing in standings.items():
             if standing.state in ANSWERED:

@@ -30,10 +30,19 @@ class _Lease:
 class Leases:
     """``remaining`` is safe to call from any thread; its clock goes on while the process is stopped."""
 
-    def __init__(self, claims: RenewableClaims, *, lease: timedelta, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        claims: RenewableClaims,
+        *,
+        lease: timedelta,
+        clock: Callable[[], datetime],
+        renew_every: timedelta | None = None,
+    ) -> None:
+        """renew_every: a third of the lease unless told otherwise."""
         self._claims = claims
         self._lease = lease
         self._clock = clock
+        self._renew_every = renew_every or lease / 3
         self._held: dict[str, _Lease] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -43,6 +52,7 @@ class Leases:
         self._thread.start()
 
     def stop(self) -> None:
+        """Renew no more. A renewal that is under way is not waited for."""
         self._stop.set()
         self._thread.join(timeout=5)
 
@@ -73,11 +83,13 @@ class Leases:
             return timedelta(seconds=lease.ends - time.monotonic()) if lease else timedelta(0)
 
     def _renew_forever(self) -> None:
-        while not self._stop.wait(self._lease.total_seconds() / 3):
+        while not self._stop.wait(self._renew_every.total_seconds()):
             try:
                 self._renew()
             except StoreUnavailable:
                 log.warning("store away: leases not renewed")
+            except Exception as error:  # whatever one renewal met, the next one may save the leases
+                log.error("leases not renewed error=%s", type(error).__name__)
 
     def _renew(self) -> None:
         until, ends = self.end_of_new()

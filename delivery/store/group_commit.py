@@ -65,11 +65,12 @@ class GroupCommit(Generic[Item, Result]):
             batch = self._take()
             try:
                 results = self._write([item for item, _ in batch])
+                answers = list(zip(batch, results, strict=True))
             except BaseException as error:
                 for _, future in batch:
                     future.set_exception(error)
             else:
-                for (_, future), result in zip(batch, results, strict=True):
+                for (_, future), result in answers:
                     if isinstance(result, PostroomError):
                         future.set_exception(result)
                     else:

@@ -21,13 +21,13 @@ class Emails:
     def __init__(self) -> None:
         self.states: dict[str, State] = {}
         self.questions: list[set[str]] = []
-        self.is_away = False
+        self.error: Exception | None = None
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         wanted = set(email_ids)
         self.questions.append(wanted)
-        if self.is_away:
-            raise StoreUnavailable("away")
+        if self.error is not None:
+            raise self.error
         return {
             email_id: standing(email_id=email_id, state=self.states[email_id])
             for email_id in wanted & self.states.keys()
@@ -97,16 +97,17 @@ def test_beyond_the_most_nobody_waits() -> None:
     assert waits.wait("b", within=LONG).was_honoured
 
 
-def test_a_store_that_is_away_is_asked_again() -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
+def test_whatever_an_attempt_met_the_store_is_asked_again(error: Exception) -> None:
     emails = Emails()
-    emails.is_away = True
+    emails.error = error
     emails.states["a"] = State.SUBMITTED
     waits = OutcomeWaits(emails, most=1)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(waits.wait, "a", within=LONG)
         wait_until(lambda: len(emails.questions) >= 2, within=30, what="it was asked again")
         assert not waiting.done()
-        emails.is_away = False
+        emails.error = None
         assert waiting.result().standing is not None
 
 

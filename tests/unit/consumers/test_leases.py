@@ -9,19 +9,19 @@ from delivery.domain.errors import StoreUnavailable
 from tests.harness.deadline import wait_until
 from tests.unit.delivery.builders import NOW, seconds
 
-SHORT = timedelta(milliseconds=30)
-LONG = timedelta(hours=1)
+LEASE = timedelta(hours=1)
+OFTEN = timedelta(milliseconds=10)
 
 
 class Claims:
     def __init__(self) -> None:
         self.renewals: list[tuple[set[str], set[str], datetime]] = []
-        self.is_away = False
+        self.error: Exception | None = None
 
     def renew(self, email_ids: Sequence[str], *, tokens: Sequence[str], until: datetime) -> None:
         self.renewals.append((set(email_ids), set(tokens), until))
-        if self.is_away:
-            raise StoreUnavailable("away")
+        if self.error is not None:
+            raise self.error
 
     def wait_for_renewals(self, count: int) -> None:
         before = len(self.renewals)
@@ -35,23 +35,23 @@ def claims() -> Claims:
 
 @pytest.fixture
 def leases(claims: Claims) -> Iterator[Leases]:
-    """Leases of 30 ms, renewed every 10 ms."""
-    running = Leases(claims, lease=SHORT, clock=lambda: NOW)
+    """Leases of an hour, renewed every 10 ms."""
+    running = Leases(claims, lease=LEASE, clock=lambda: NOW, renew_every=OFTEN)
     running.start()
     yield running
     running.stop()
 
 
-def _hold(leases: Leases, token: str, *email_ids: str, lasts: timedelta = LONG) -> None:
-    """Held for so long by the monotonic clock, whatever the lease says."""
+def _hold(leases: Leases, token: str, *email_ids: str, age: timedelta = timedelta(0)) -> None:
+    """Held as if it had been claimed so long ago."""
     _, ends = leases.end_of_new()
-    leases.hold(token, email_ids, ends=ends + lasts.total_seconds())
+    leases.hold(token, email_ids, ends=ends - age.total_seconds())
 
 
 def test_a_lease_is_renewed_for_as_long_as_it_is_held(leases: Leases, claims: Claims) -> None:
     _hold(leases, "token", "a", "b")
     claims.wait_for_renewals(3)
-    assert claims.renewals[-1] == ({"a", "b"}, {"token"}, NOW + SHORT)
+    assert claims.renewals[-1] == ({"a", "b"}, {"token"}, NOW + LEASE)
 
 
 def test_all_leases_are_renewed_in_one_call(leases: Leases, claims: Claims) -> None:
@@ -77,7 +77,7 @@ def test_with_nothing_held_the_store_is_not_bothered(claims: Claims) -> None:
         asked.set()
         return NOW
 
-    leases = Leases(claims, lease=SHORT, clock=clock)
+    leases = Leases(claims, lease=LEASE, clock=clock, renew_every=OFTEN)
     leases.hold("won nothing", [], ends=float("inf"))
     leases.start()
     assert asked.wait(30)
@@ -85,16 +85,27 @@ def test_with_nothing_held_the_store_is_not_bothered(claims: Claims) -> None:
     assert claims.renewals == []
 
 
-def test_a_store_that_is_away_does_not_end_the_renewing(leases: Leases, claims: Claims) -> None:
-    claims.is_away = True
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
+def test_no_error_ends_the_renewing(leases: Leases, claims: Claims, error: Exception) -> None:
+    claims.error = error
     _hold(leases, "token", "a")
     claims.wait_for_renewals(2)
-    claims.is_away = False
+    claims.error = None
     claims.wait_for_renewals(2)
+
+
+def test_an_error_is_logged_without_its_text(
+    leases: Leases, claims: Claims, caplog: pytest.LogCaptureFixture
+) -> None:
+    claims.error = RuntimeError("quotes a document")
+    _hold(leases, "token", "a")
+    claims.wait_for_renewals(2)
+    assert "RuntimeError" in caplog.text
+    assert "quotes" not in caplog.text
 
 
 def test_a_lease_that_ran_out_is_not_brought_back_to_life(leases: Leases, claims: Claims) -> None:
-    _hold(leases, "dead", "a", lasts=-LONG)
+    _hold(leases, "dead", "a", age=2 * LEASE)
     _hold(leases, "alive", "b")
     claims.wait_for_renewals(3)
     assert leases.remaining("dead") < timedelta(0)
@@ -121,6 +132,5 @@ def test_what_is_left_of_a_lease_is_counted_from_before_its_claim(claims: Claims
 
 
 def test_a_renewal_prolongs_what_is_left(leases: Leases, claims: Claims) -> None:
-    """Renewed to 30 ms from now, a lease that was held for an hour is the shorter one."""
-    _hold(leases, "token", "a")
-    wait_until(lambda: leases.remaining("token") <= SHORT, within=30, what="the renewed end counts")
+    _hold(leases, "token", "a", age=LEASE / 2)
+    wait_until(lambda: leases.remaining("token") > LEASE / 2, within=30, what="the renewed end counts")

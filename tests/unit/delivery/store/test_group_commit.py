@@ -122,6 +122,16 @@ def test_the_error_of_one_item_reaches_its_own_caller_alone() -> None:
             two.result()
 
 
+def test_a_write_that_forgets_an_item_fails_its_batch_and_the_next_batch_works() -> None:
+    def write(batch: Sequence[int]) -> Sequence[str]:
+        return [f"wrote {item}" for item in batch if item != 1]
+
+    group = GroupCommit(write, name="test")
+    with pytest.raises(ValueError, match="shorter"):
+        group.commit(1, within=LONG)
+    assert group.commit(2, within=LONG) == "wrote 2"
+
+
 def test_what_still_waits_at_its_deadline_is_withdrawn_and_never_written() -> None:
     writes = Writes(ends_by_itself=False)
     group = GroupCommit(writes, name="test")
