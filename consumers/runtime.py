@@ -69,6 +69,7 @@ class Consumers:
             requeue_consumer(parts, self._outbox),
         ]
         self._consuming: AbstractRobustConnection | None = None
+        self._is_subscribed = False
         self._is_consuming = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -175,6 +176,9 @@ class Consumers:
                 with lost_connection_suppressed():
                     async with asyncio.timeout(DISCONNECT_GRACE):
                         await connection.close()
+
+    def _is_connected(self) -> bool:
+        return self._consuming is not None and self._consuming.connected.is_set()
 
     async def _look(self) -> Health:
         connected = self._consuming is not None and self._consuming.connected.is_set()

@@ -86,7 +86,7 @@ def test_processes_get_connected_however_often_the_connection_breaks_on_the_way(
     start_system: StartSystem, vhost: VirtualHost, line_to: Callable[[int], Line]
 ) -> None:
     line = line_to(vhost.server.port)
-    line.break_connections(first=300, more=100)
+    line.break_connections(first=300, more=150)
     system = start_system(amqp_url=over(line, vhost.url), config=CONFIG, ready=False)
     system.simulator.wait_ready(60)
     system.api_process.wait_ready(60)
