@@ -6,7 +6,7 @@ connection its message came on. Outcomes are written together, and only then are
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from consumers.lane_buffers import LaneBuffers
 from consumers.leases import Leases
+from consumers.outcomes import Answered, Outcomes
 from consumers.settlement import acknowledge, give_back, refuse, until_store_answers
 from consumers.strays import StrayMessage, Strays
 from consumers.subscription import Subscription
@@ -30,7 +31,6 @@ from delivery.domain.slots import Slots
 from delivery.domain.watermarks import PROBE_ID
 from delivery.use_cases.claim_emails import ClaimResult, claim_emails
 from delivery.use_cases.messages import EmailMessage, decode_email
-from delivery.use_cases.settle_emails import settle_emails
 from delivery.use_cases.submit_email import submit_email
 from topology.names import lane_queue
 
@@ -47,13 +47,6 @@ class _Readable:
     email: EmailMessage
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    message: AbstractIncomingMessage
-    email: ClaimedEmail
-    answer: Answer | None
-
-
 class LanesConsumer:
     def __init__(
         self,
@@ -67,7 +60,9 @@ class LanesConsumer:
         config = parts.config
         self._parts = parts
         self._outbox = outbox
-        self._announcer = announcer
+        self._outcomes = Outcomes(
+            parts, outbox=outbox, announcer=announcer, leases=leases, written=self._release
+        )
         self._watermarks = watermarks
         self._leases = leases
         self._slots = Slots(
@@ -79,10 +74,6 @@ class LanesConsumer:
         self._strays = Strays(parts, outbox)
         self._call_needs = config.provider.total_timeout + config.claims.margin
         self._arrived = asyncio.Event()
-        self._answered: list[_Answered] = []
-        self._has_answers = asyncio.Event()
-        self._is_settled = asyncio.Event()
-        self._is_settled.set()
         self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -101,13 +92,7 @@ class LanesConsumer:
                     await self._claim(taken)
 
     async def settle_forever(self) -> None:
-        while True:
-            await self._has_answers.wait()
-            self._has_answers.clear()
-            while self._answered:
-                batch, self._answered = self._answered, []
-                await self._settle(batch)
-            self._is_settled.set()
+        await self._outcomes.run()
 
     async def stop(self, within: timedelta) -> None:
         """Take no more, give back what was not begun, let the calls that are out come to their end.
@@ -115,17 +100,14 @@ class LanesConsumer:
         A call that is still out at the end of ``within`` is abandoned; its outcome is then unknown.
         """
         self._is_stopping = True
-        for subscription in self._subscriptions:
-            await subscription.stop()
-        await give_back(self._buffers.clear())
         deadline = asyncio.get_running_loop().time() + within.total_seconds()
+        await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
+        await give_back(self._buffers.clear())
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), self._claiming:
                 pass  # what is just being claimed is begun, and then given back
         await self._finish_calls(deadline - asyncio.get_running_loop().time())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLING_GRACE):
-                await self._is_settled.wait()
+        await self._outcomes.settled(within=SETTLING_GRACE)
 
     async def _finish_calls(self, seconds: float) -> None:
         if not self._tasks:
@@ -176,7 +158,7 @@ class LanesConsumer:
         for lane, message in taken:
             try:
                 email = decode_email(message.body)
-            except ValueError as error:  # a person moved something into a lane that is no email
+            except InvalidRequest as error:  # a person moved something into a lane that is no email
                 self._slots.release(lane)
                 await refuse(message, reason=str(error), publisher=self._parts.publisher)
                 continue
@@ -202,7 +184,7 @@ class LanesConsumer:
             else:
                 self._slots.release(item.lane)
                 stray, standing = fates[item.email.email_id, item.email.gen]
-                strays.append((item.lane, item.message, item.email, stray, standing))
+                strays.append(StrayMessage(item.lane, item.message, item.email, stray, standing))
         if strays:
             self._arrived.set()
             self._spawn(self._strays.settle(strays))
@@ -222,30 +204,16 @@ class LanesConsumer:
         except Exception as error:
             log.error("submission failed error=%s", type(error).__name__)
             answer = Answer(Outcome.UNKNOWN, f"our own fault: {type(error).__name__}")
-        finally:
-            self._slots.release(item.lane)
-            self._arrived.set()
         if answer is not None and answer.outcome is Outcome.MISCONFIGURED:
             log.error("ALARM provider refuses our credential or address detail=%s", answer.detail)
-        self._answered.append(_Answered(item.message, email, answer))
-        self._is_settled.clear()
-        self._has_answers.set()
+        self._outcomes.add(Answered(item.lane, item.message, email, answer))
 
-    async def _settle(self, batch: list[_Answered]) -> None:
-        settled = await until_store_answers(
-            lambda: settle_emails(
-                [(item.email, item.answer) for item in batch],
-                claims=self._parts.store.claims,
-                policies=self._parts.config.lanes,
-                checks=self._parts.config.checks,
-                now=utc_now(),
-            )
-        )
-        for item in batch:
-            self._leases.let_go(item.email.token, item.email.email_id)
-        self._outbox.hand_over(settled.owed)
-        self._announcer.tell(settled.happened)
-        await acknowledge(item.message for item in batch)
+    def _release(self, written: Sequence[Answered]) -> None:
+        """A slot is held until the outcome is written: released with the answer, a lane with a full prefetch
+        of unwritten outcomes would lose its share to the others."""
+        for item in written:
+            self._slots.release(item.lane)
+        self._arrived.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

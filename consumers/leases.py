@@ -54,7 +54,6 @@ class Leases:
     def stop(self) -> None:
         """Renew no more. A renewal that is under way is not waited for."""
         self._stop.set()
-        self._thread.join(timeout=5)
 
     def end_of_new(self) -> tuple[datetime, float]:
         """When a lease taken now ends: for the document, and on the monotonic clock.

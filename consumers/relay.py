@@ -21,15 +21,16 @@ async def relay_forever(parts: ConsumerParts, publish: Callable[[Sequence[Owed]]
     def is_ours() -> bool:
         return store.leadership.hold(LOOP, now=utc_now(), ttl=loops.relay_interval * 3)
 
+    async def may_go_on() -> bool:
+        return parts.publisher.is_connected and await asyncio.to_thread(is_ours)
+
     while True:
         await asyncio.sleep(loops.relay_interval.total_seconds())
-        if not parts.publisher.is_connected:
-            continue
+        older_than = utc_now() - loops.relay_grace
         try:
-            if not await asyncio.to_thread(is_ours):
-                continue
-            older_than = utc_now() - loops.relay_grace
-            published = await relay_owed(emails=store.emails, publish=publish, older_than=older_than)
+            published = await relay_owed(
+                emails=store.emails, publish=publish, may_go_on=may_go_on, older_than=older_than
+            )
         except StoreUnavailable:
             continue
         if published:

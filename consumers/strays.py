@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aio_pika.abc import AbstractIncomingMessage
 
@@ -18,7 +19,16 @@ from delivery.use_cases.requeue_emails import requeue_emails
 
 log = logging.getLogger(__name__)
 
-StrayMessage = tuple[Lane, AbstractIncomingMessage, EmailMessage, Stray, Standing | None]
+
+@dataclass(frozen=True, slots=True)
+class StrayMessage:
+    """A message in a lane that won no claim, why, and where its email stands."""
+
+    lane: Lane
+    message: AbstractIncomingMessage
+    email: EmailMessage
+    stray: Stray
+    standing: Standing | None
 
 
 class Strays:
@@ -29,21 +39,28 @@ class Strays:
         self._outbox = outbox
 
     async def settle(self, strays: Sequence[StrayMessage]) -> None:
-        letters = [stray for stray in strays if stray[3] is Stray.LETTER]
+        """Never raises: what can't be settled now goes back to its lane."""
+        try:
+            await self._settle(strays)
+        except Exception as error:
+            log.error("strays given back count=%d error=%s", len(strays), type(error).__name__)
+            await asyncio.sleep(PAUSE)
+            await give_back(item.message for item in strays)
+
+    async def _settle(self, strays: Sequence[StrayMessage]) -> None:
+        letters = [item.email for item in strays if item.stray is Stray.LETTER]
         if letters:
             owed = await until_store_answers(
-                lambda: requeue_emails(
-                    [email for _, _, email, _, _ in letters], emails=self._parts.store.emails, now=utc_now()
-                )
+                lambda: requeue_emails(letters, emails=self._parts.store.emails, now=utc_now())
             )
             self._outbox.hand_over(owed)
-        early = [stray for stray in strays if stray[3] is Stray.EARLY]
-        await asyncio.gather(*(self._delay_again(stray) for stray in early))
-        await acknowledge(message for _, message, _, stray, _ in strays if stray is not Stray.EARLY)
+        early = [item for item in strays if item.stray is Stray.EARLY]
+        await asyncio.gather(*(self._delay_again(item) for item in early))
+        await acknowledge(item.message for item in strays if item.stray is not Stray.EARLY)
 
-    async def _delay_again(self, stray: StrayMessage) -> None:
+    async def _delay_again(self, early: StrayMessage) -> None:
         """The same message into a delay, and only when that is confirmed is this one acknowledged."""
-        lane, message, email, _, standing = stray
+        lane, message, email, standing = early.lane, early.message, early.email, early.standing
         assert standing is not None
         outgoing = email_message(
             OwedEmail(

@@ -19,10 +19,13 @@ class Watermarks:
 
         A message that a person moved tells nothing: it came another way than its timestamp says.
         """
+        now = datetime.now(UTC)
         if message.timestamp is None or message.redelivered:
             return
         published_at = message.timestamp.replace(tzinfo=message.timestamp.tzinfo or UTC)
         came_at = max(published_at, due_at) if due_at is not None else published_at
+        if came_at > now:  # a clock that is ahead must not make what waits look lost
+            return
         way = Way(lane, message.priority or 0)
         if came_at > self._marks.get(way, came_at.min.replace(tzinfo=UTC)):
             self._marks[way] = came_at

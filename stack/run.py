@@ -18,6 +18,9 @@ from stack.services import Surroundings
 from stack.settings import InvalidSettings, read_given
 from stack.supervisor import Supervisor
 
+_GRACE = "5"
+"""Seconds: RabbitMQ takes long to stop, so consumers may not take their usual time over open calls."""
+
 
 def run(*, folder: Path, ports: Ports, consumers: int, console: Console) -> int:
     """Return the exit status: 0 after a stop that was asked for, 1 otherwise."""
@@ -42,7 +45,8 @@ def _run_locked(home: Home, *, ports: Ports, consumers: int, console: Console) -
     home.start_new_logs()
     given = read_given(os.environ)
     credentials = load_credentials(home.folder)
-    around = Surroundings(environ=os.environ, logs=home.logs, owner=home.owner)
+    environ = {"CONSUMERS_GRACE_SECONDS": _GRACE, **os.environ}
+    around = Surroundings(environ=environ, logs=home.logs, owner=home.owner)
     plan = make_plan(
         given,
         ports=ports,

@@ -19,7 +19,7 @@ STOP_SECONDS = 19.0
 
 # From the start of the stop: until when the API, and then the consumers, may end by themselves.
 _API_SECONDS = 4.0
-_CONSUMERS_SECONDS = 10.0
+_CONSUMERS_SECONDS = 10.5
 
 _WATCH_SECONDS = 0.2
 _POLL_SECONDS = 0.05

@@ -5,6 +5,7 @@ At most once, on purpose: a subscriber that is away, or a broker that is, must h
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from delivery.domain.happenings import Happening
 from delivery.use_cases.messages import Outgoing
 from delivery.use_cases.publish_owed import MessagePublisher
 from topology import names
+
+log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
 """Beyond, the newest are not told."""
@@ -37,7 +40,10 @@ class Announcer:
             self._wake.clear()
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-                await self._publisher.publish([_message(happening) for happening in batch])
+                try:
+                    await self._publisher.publish([_message(happening) for happening in batch])
+                except Exception as error:  # whatever one batch met, the next ones are told
+                    log.error("not told count=%d error=%s", len(batch), type(error).__name__)
 
 
 def _message(happening: Happening) -> Outgoing:

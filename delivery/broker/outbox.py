@@ -6,31 +6,37 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from delivery.domain.errors import StoreUnavailable
+from delivery.domain.lanes import Lane
+from delivery.domain.owed import OwedEmail
 from delivery.use_cases.publish_owed import Owed
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 1000
+MAX_BATCH = 250
+"""Published at once: what is more urgent and comes meanwhile waits for no more than these."""
+
 MAX_WAITING = 50_000
 """Debts a process keeps in memory; what is beyond, or unconfirmed, stays owed in the store for the relay."""
 
+_URGENCY = {lane: place for place, lane in enumerate(Lane)}
+
 
 class Outbox:
-    """Belongs to the event loop it is made on."""
+    """The most urgent lane first. Belongs to the event loop it is made on."""
 
     def __init__(self, publish: Callable[[Sequence[Owed]], Awaitable[int]]) -> None:
         self._loop = asyncio.get_running_loop()
         self._publish = publish
-        self._waiting: deque[Owed] = deque()
+        self._waiting: dict[int, deque[Owed]] = {urgency: deque() for urgency in range(len(Lane))}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def hand_over(self, owed: Sequence[Owed]) -> None:
         """Take debts to publish soon. Never blocks, never fails. Call it on the outbox's loop."""
-        room = MAX_WAITING - len(self._waiting)
-        if owed and room > 0:
-            self._waiting.extend(owed[:room])
+        room = MAX_WAITING - sum(len(waiting) for waiting in self._waiting.values())
+        for debt in owed[: max(0, room)]:
+            self._waiting[_urgency(debt)].append(debt)
             self._idle.clear()
             self._wake.set()
 
@@ -43,8 +49,7 @@ class Outbox:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+            while batch := self._take():
                 try:
                     await self._publish(batch)
                 except StoreUnavailable:
@@ -56,3 +61,15 @@ class Outbox:
     async def drained(self) -> None:
         """Wait until nothing that was handed over waits any more."""
         await self._idle.wait()
+
+    def _take(self) -> list[Owed]:
+        batch: list[Owed] = []
+        for waiting in self._waiting.values():
+            while waiting and len(batch) < MAX_BATCH:
+                batch.append(waiting.popleft())
+        return batch
+
+
+def _urgency(debt: Owed) -> int:
+    """The lane's place among the lanes; events go with the second, behind one-time passwords."""
+    return _URGENCY[debt.lane] if isinstance(debt, OwedEmail) else 1

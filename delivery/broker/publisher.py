@@ -13,7 +13,7 @@ from aiormq import Channel, spec
 
 from delivery.broker.connection import CONNECTION_ERRORS, RECONNECT_INTERVAL, connect, is_own_cancellation
 from delivery.use_cases.messages import Outgoing, Verdict
-from topology.declare import declare
+from topology.declare import TopologyMismatch, declare
 from topology.model import Topology
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Publisher:
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._redeclaring: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Connect, however long it takes, and declare the topology.
@@ -42,7 +43,7 @@ class Publisher:
         Raises topology.declare.TopologyMismatch when the broker has something else under one of its names.
         """
         self._connection = await connect(self._url, name=f"{self._name} (publishing)")
-        self._connection.reconnect_callbacks.add(self._redeclare)
+        self._connection.reconnect_callbacks.add(self._begin_redeclaring)
         while True:
             if await self._open_channel(self._connection):
                 return
@@ -62,6 +63,8 @@ class Publisher:
         return list(await asyncio.gather(*(self._publish(message) for message in messages)))
 
     async def close(self) -> None:
+        if self._redeclaring is not None:
+            self._redeclaring.cancel()
         if self._connection is not None:
             await self._connection.close()
 
@@ -89,11 +92,10 @@ class Publisher:
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
                     await self._confirmed(message)
             except DeliveryError as error:  # nacked, or returned as unroutable
+                # The default exchange's keys are names of other services' queues.
+                key = message.routing_key if message.exchange else "(a reply)"
                 log.error(
-                    "publish refused exchange=%s key=%s: %s",
-                    message.exchange,
-                    message.routing_key,
-                    type(error).__name__,
+                    "publish refused exchange=%s key=%s error=%s", message.exchange, key, type(error).__name__
                 )
                 return Verdict.REFUSED
             except CONNECTION_ERRORS:
@@ -102,6 +104,9 @@ class Publisher:
                 if is_own_cancellation():
                     raise
                 return Verdict.UNKNOWN
+            except Exception as error:  # it can't be encoded: that must spoil no other message's verdict
+                log.error("publish failed exchange=%s error=%s", message.exchange, type(error).__name__)
+                return Verdict.REFUSED
             return Verdict.CONFIRMED
 
     async def _confirmed(self, message: Outgoing) -> None:
@@ -118,13 +123,24 @@ class Publisher:
             wait=False,  # for the confirm, not also for the socket: what is in flight is bounded anyway
         )
 
-    async def _redeclare(self, *_: object) -> None:
-        """A broker that comes back may come back empty."""
+    def _begin_redeclaring(self, *_: object) -> None:
+        """A broker that comes back may come back empty. In a task of its own: aio-pika drops what a callback
+        raises, and a declaration that gets no answer must be repeated."""
+        self._redeclaring = asyncio.create_task(self._redeclare())
+
+    async def _redeclare(self) -> None:
         assert self._connection is not None
-        try:
-            await declare(self._connection, self._topology)
-        except CONNECTION_ERRORS as error:
-            log.warning("topology not declared after reconnecting: %s", type(error).__name__)
+        while self._connection.connected.is_set():
+            try:
+                await declare(self._connection, self._topology)
+            except TopologyMismatch as error:
+                log.error("ALARM the broker came back with another topology: %s", error)
+                return
+            except CONNECTION_ERRORS as error:
+                log.warning("topology not declared after reconnecting: %s", type(error).__name__)
+                await asyncio.sleep(RECONNECT_INTERVAL)
+            else:
+                return
 
 
 def _properties(message: Outgoing) -> spec.Basic.Properties:

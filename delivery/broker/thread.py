@@ -17,6 +17,9 @@ from topology.declare import TopologyMismatch
 
 log = logging.getLogger(__name__)
 
+RETRY_INTERVAL = 5.0
+"""Seconds until a connection that could not be used is tried again."""
+
 
 class PublishingThread:
     """make_publisher and make_publish are called on the thread's own loop."""
@@ -56,22 +59,35 @@ class PublishingThread:
         return self._publisher is not None and self._publisher.is_connected
 
     def hand_over(self, owed: Sequence[Owed]) -> None:
-        """Take debts from any thread; returns at once."""
+        """Take debts from any thread; returns at once. Never fails: what it can't take stays owed."""
         self.start()
-        assert self._outbox is not None
-        self._outbox.hand_over_from_thread(owed)
+        try:
+            assert self._outbox is not None
+            self._outbox.hand_over_from_thread(owed)
+        except (AssertionError, RuntimeError) as error:  # the thread has ended
+            log.error("debts left to the relay count=%d error=%s", len(owed), type(error).__name__)
 
     async def _run(self, ready: threading.Event) -> None:
-        self._publisher = self._make_publisher()
-        self._outbox = Outbox(self._make_publish(self._publisher))
-        ready.set()
+        try:
+            self._publisher = self._make_publisher()
+            self._outbox = Outbox(self._make_publish(self._publisher))
+        finally:
+            ready.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connect(self._publisher))
             tasks.create_task(self._outbox.run())
 
     async def _connect(self, publisher: Publisher) -> None:
-        try:
-            await publisher.connect()
-            self._was_connected.set()
-        except TopologyMismatch as error:
-            log.error("not publishing: %s", error)
+        """Connect, however often it takes: without it, this process leaves everything to the relay."""
+        while True:
+            try:
+                await publisher.connect()
+            except TopologyMismatch as error:
+                log.error("ALARM not publishing: %s", error)
+            except Exception as error:
+                log.error("not publishing yet error=%s", type(error).__name__)
+            else:
+                self._was_connected.set()
+                return
+            await publisher.close()
+            await asyncio.sleep(RETRY_INTERVAL)

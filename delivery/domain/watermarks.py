@@ -32,12 +32,12 @@ WAYS = tuple(Way(lane, priority) for lane in Lane for priority in sorted(ALL_PRI
 """The most urgent first."""
 
 
-def lost_before(watermark: datetime | None, *, margin: timedelta) -> datetime | None:
+def lost_before(watermark: datetime | None, *, margin: timedelta, now: datetime) -> datetime | None:
     """What came before this and was not handed out is lost.
 
     margin: for messages that were handed out but wait in a consumer for their slot, and for clocks apart.
     """
-    return None if watermark is None else watermark - margin
+    return None if watermark is None else min(watermark, now) - margin
 
 
 def needs_probe(

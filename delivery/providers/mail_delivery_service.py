@@ -86,6 +86,8 @@ _NEVER_SENT = (
 def read_answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
     """What an HTTP answer means. The tables above are the whole rule."""
     said = _status_in(body)
+    if said == "ACCEPTED" and status // 100 != 2:
+        return Answer(Outcome.UNKNOWN, f"HTTP {status} {said}")  # it contradicts itself
     outcome = _BY_BODY.get((status, said)) or _BY_STATUS.get(status) or _BY_CLASS.get(status // 100)
     return Answer(
         outcome=outcome or Outcome.UNKNOWN,

@@ -59,16 +59,15 @@ class Emails:
             )
         return {document["_id"]: document.get("content_hash", "") for document in found}
 
-    def owed(self, lane: Lane, *, older_than: datetime, limit: int) -> list[OwedEmail]:
+    def owed(self, lane: Lane, *, older_than: datetime, limit: int, skip: int = 0) -> list[OwedEmail]:
         """What a lane's emails owe since before ``older_than``, the oldest debts first.
 
         There is no sort: the index gives them in this order.
         """
         query = {"lane": lane.value, "owed.at": {**SET, "$lte": older_than}}
         with store_errors():
-            return [
-                owed_of(found) for found in self._emails.find(query, OWED_FIELDS, hint="owed").limit(limit)
-            ]
+            found = self._emails.find(query, OWED_FIELDS, hint="owed").skip(skip).limit(limit)
+            return [owed_of(document) for document in found]
 
     def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]:
         """What these emails owe at this moment."""

@@ -11,10 +11,10 @@ from pymongo.database import Database
 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
-from delivery.domain.states import CLAIMABLE
+from delivery.domain.states import CLAIMABLE, State
 from delivery.domain.watermarks import Way
 from delivery.store.client import Document, store_errors
-from delivery.store.email_documents import OWED_FIELDS, owed_document, owed_of
+from delivery.store.email_documents import OWED_FIELDS, history_entry, owed_document, owed_of
 from delivery.store.indexes import SET
 
 _WAITING = [state.value for state in CLAIMABLE]
@@ -56,6 +56,7 @@ class WaitingEmails:
                         },
                         "$inc": {"republished": 1},
                         "$unset": {"published": ""},
+                        "$push": history_entry(State.QUEUED, at=now, detail="message lost, published again"),
                     },
                 )
                 owing = self._emails.find({"_id": {"$in": email_ids}, "owed.gen": gen + 1}, OWED_FIELDS)

@@ -43,7 +43,7 @@ def find_lost_messages(
     marks = waiting.watermarks()
     for way in WAYS:
         watermark = marks.get(way)
-        before = lost_before(watermark, margin=margin)
+        before = lost_before(watermark, margin=margin, now=now)
         room = BATCH - len(lost.owed)
         if before is not None and room > 0:
             lost.owed.extend(waiting.owe_again(way, before=before, now=now, limit=room))

@@ -12,28 +12,31 @@ BATCH = 500
 
 
 class OwedEmails(Protocol):
-    def owed(self, lane: Lane, *, older_than: datetime, limit: int) -> list[OwedEmail]: ...
+    def owed(self, lane: Lane, *, older_than: datetime, limit: int, skip: int) -> list[OwedEmail]: ...
 
 
 async def relay_owed(
     *,
     emails: OwedEmails,
     publish: Callable[[Sequence[OwedEmail]], Awaitable[int]],
+    may_go_on: Callable[[], Awaitable[bool]],
     older_than: datetime,
 ) -> int:
     """Publish everything that is owed since before ``older_than``; returns how much was confirmed.
 
-    Stops at the first batch that isn't confirmed whole: the broker is away, and will be asked again at the
-    next turn. Raises StoreUnavailable.
+    A debt that isn't confirmed (its queue is missing, say) holds up none behind it, and a lane of which
+    nothing is confirmed holds up no other. may_go_on: asked before each batch. Raises StoreUnavailable.
     """
     published = 0
     for lane in Lane:
-        while True:
-            owed = await asyncio.to_thread(emails.owed, lane, older_than=older_than, limit=BATCH)
-            if not owed:
-                break
-            confirmed = await publish(owed)
+        unconfirmed = 0
+        while await may_go_on():
+            owed = await asyncio.to_thread(
+                emails.owed, lane, older_than=older_than, limit=BATCH, skip=unconfirmed
+            )
+            confirmed = await publish(owed) if owed else 0
             published += confirmed
-            if confirmed < len(owed):
-                return published
+            unconfirmed += len(owed) - confirmed
+            if confirmed == 0:
+                break
     return published

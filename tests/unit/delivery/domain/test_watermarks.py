@@ -11,11 +11,15 @@ MARGIN = seconds(60)
 
 
 def test_what_came_well_before_the_watermark_is_lost() -> None:
-    assert lost_before(NOW, margin=MARGIN) == NOW - MARGIN
+    assert lost_before(NOW, margin=MARGIN, now=NOW) == NOW - MARGIN
+
+
+def test_a_watermark_in_the_future_makes_nothing_look_lost() -> None:
+    assert lost_before(NOW + seconds(3600), margin=MARGIN, now=NOW) == NOW - MARGIN
 
 
 def test_without_a_watermark_nothing_is_known_to_be_lost() -> None:
-    assert lost_before(None, margin=MARGIN) is None
+    assert lost_before(None, margin=MARGIN, now=NOW) is None
 
 
 @pytest.mark.parametrize(
