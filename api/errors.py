@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from api.bodies import discard_rest
 from delivery.domain.errors import (
     InvalidRequest,
     NotAllowed,
@@ -56,13 +57,16 @@ def answer(status: HTTPStatus, reason: str, **more: Any) -> Response:
 def _answer(error: PostroomError) -> Response:
     for kind, status, reason in _TABLE:
         if isinstance(error, kind):
-            return answer(status, reason or str(error))
+            response = answer(status, reason or str(error))
+            if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                discard_rest(response)
+            return response
     return _answer_unexpected(error)
 
 
 def _answer_http(error: HTTPException) -> Response:
     if isinstance(error, RequestEntityTooLarge):
-        return answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body is too large")
+        return _answer(RequestTooLarge("body is too large"))
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     response = answer(status, status.phrase.lower())
     for name, value in error.get_headers():

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
+from api.bodies import read_body
 from api.errors import answer
 from api.preferences import wanted_wait
 from api.waiting import OutcomeWaits
@@ -29,7 +30,7 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
         email = NewEmail(
             email_id=new_email_id(),
             tenant_id=DEFAULT_TENANT,
-            request=parts.contract.parse(request.get_data(cache=False), now=now),
+            request=parts.contract.parse(read_body(), now=now),
             accepted_at=now,
         )
         try:

@@ -4,6 +4,7 @@ import hmac
 
 from flask import Blueprint, Response, jsonify, request
 
+from api.bodies import read_body
 from api.sending import COMMIT_WITHIN
 from delivery.bootstrap import ApiParts
 from delivery.domain.errors import NotAuthenticated
@@ -17,7 +18,7 @@ def blueprint(parts: ApiParts) -> Blueprint:
 
     @routes.post("/mail-delivery-service")
     def signed() -> Response:
-        raw = request.get_data(cache=False)
+        raw = read_body()
         mail_delivery_service.verify(raw, request.headers.get("X-Signature"), secrets=secrets)
         return _record(raw)
 
@@ -28,7 +29,7 @@ def blueprint(parts: ApiParts) -> Blueprint:
             valid |= hmac.compare_digest(known, token.encode("utf-8", "replace"))
         if not valid:
             raise NotAuthenticated("wrong token")
-        return _record(request.get_data(cache=False))
+        return _record(read_body())
 
     def _record(raw: bytes) -> Response:
         for event in mail_delivery_service.parse_events(raw):
