@@ -26,8 +26,8 @@ class Refusal:
 Work = Callable[[Sequence[AbstractIncomingMessage]], Awaitable[Sequence[Refusal]]]
 """Does the work of a batch and returns what it refuses; the rest is acknowledged.
 
-A batch that raises is taken apart, so that one message spoils no other; what a single message raises is
-looked up in the settlement table."""
+What it raises is looked up in the settlement table. A batch that raises is taken apart, so that one message
+spoils no other."""
 
 
 class BatchConsumer:
@@ -80,21 +80,24 @@ class BatchConsumer:
         try:
             refusals = await self._work(batch)
         except Exception as error:
-            if len(batch) > 1:
-                for message in batch:
-                    await self._handle([message])
-                return
-            await self._fail(batch[0], error)
+            await self._fail(batch, error)
             return
         for refusal in refusals:
             await refuse(refusal.message, reason=refusal.reason, publisher=self._publisher)
         refused = {id(refusal.message) for refusal in refusals}
         await acknowledge(message for message in batch if id(message) not in refused)
 
-    async def _fail(self, message: AbstractIncomingMessage, error: Exception) -> None:
-        if fate_of(error) is Fate.REFUSE:
-            await refuse(message, reason=str(error), publisher=self._publisher)
-            return
-        log.error("message given back queue=%s error=%s", self.queue, type(error).__name__)
-        await asyncio.sleep(PAUSE)
-        await give_back([message])
+    async def _fail(self, batch: list[AbstractIncomingMessage], error: Exception) -> None:
+        fate = fate_of(error)
+        if fate is Fate.WAIT:
+            await asyncio.sleep(PAUSE)
+            self._waiting = [*batch, *self._waiting]
+        elif len(batch) > 1:
+            for message in batch:
+                await self._handle([message])
+        elif fate is Fate.REFUSE:
+            await refuse(batch[0], reason=str(error), publisher=self._publisher)
+        elif fate is Fate.REQUEUE:
+            log.error("message given back queue=%s error=%s", self.queue, type(error).__name__)
+            await asyncio.sleep(PAUSE)
+            await give_back(batch)

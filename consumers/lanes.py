@@ -25,6 +25,7 @@ from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
+from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.slots import Slots

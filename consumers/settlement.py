@@ -33,17 +33,13 @@ class Fate(StrEnum):
 
 _TABLE: list[tuple[type[Exception], Fate]] = [
     (InvalidRequest, Fate.REFUSE),
-    (ValueError, Fate.REFUSE),
     (StoreUnavailable, Fate.WAIT),
-    (PostroomError, Fate.REQUEUE),
+    (Exception, Fate.REQUEUE),
 ]
 
 
 def fate_of(error: Exception) -> Fate:
-    for kind, fate in _TABLE:
-        if isinstance(error, kind):
-            return fate
-    return Fate.REQUEUE
+    return next(fate for kind, fate in _TABLE if isinstance(error, kind))
 
 
 async def until_store_answers(call: Callable[[], T]) -> T:

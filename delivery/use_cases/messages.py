@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from delivery.domain.delays import DelayStep
+from delivery.domain.errors import InvalidRequest
 from delivery.domain.owed import OwedEmail, OwedEvent, OwedTo, route
 from topology import names
 
@@ -52,13 +53,13 @@ _EMAIL_MESSAGE = re.compile(rb'\{"id":"([0-9a-f-]{36})","gen":([0-9]{1,9})\}')
 
 
 def decode_email(body: bytes) -> EmailMessage:
-    """Parse ``{"id", "gen"}``. Raises ValueError for anything else, whoever moved it into our queues."""
+    """Parse ``{"id", "gen"}``. Raises InvalidRequest for anything else, whoever moved it into our queues."""
     match = _EMAIL_MESSAGE.fullmatch(body)
     if match is None:
         body = _compact(body)  # spaces and order are the writer's
         match = _EMAIL_MESSAGE.fullmatch(body)
     if match is None:
-        raise ValueError("not an email message")
+        raise InvalidRequest("not an email message")
     return EmailMessage(match[1].decode(), int(match[2]))
 
 
@@ -67,7 +68,7 @@ def _compact(body: bytes) -> bytes:
         parsed = json.loads(body)
         return json.dumps({"id": parsed["id"], "gen": parsed["gen"]}, separators=(",", ":")).encode()
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("not an email message") from error
+        raise InvalidRequest("not an email message") from error
 
 
 def encode_event(event_id: str) -> bytes:
@@ -75,13 +76,13 @@ def encode_event(event_id: str) -> bytes:
 
 
 def decode_event(body: bytes) -> str:
-    """Parse ``{"id"}`` of a provider event. Raises ValueError for anything else."""
+    """Parse ``{"id"}`` of a provider event. Raises InvalidRequest for anything else."""
     try:
         event_id = json.loads(body)["id"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("not an event message") from error
+        raise InvalidRequest("not an event message") from error
     if not isinstance(event_id, str) or not event_id.isprintable():
-        raise ValueError("not an event message")
+        raise InvalidRequest("not an event message")
     return event_id
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.domain.delays import DelayStep
+from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEvent, OwedTo
 from delivery.use_cases.messages import (
@@ -62,8 +63,8 @@ def test_what_a_person_wrote_may_be_spaced_and_ordered_as_they_like() -> None:
     ],
     ids=lambda body: ascii(body)[:60],
 )
-def test_what_is_no_email_message_is_a_value_error_and_nothing_else(body: bytes) -> None:
-    with pytest.raises(ValueError, match="not an email message"):
+def test_what_is_no_email_message_is_refused_and_nothing_else(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="not an email message"):
         decode_email(body)
 
 
@@ -77,7 +78,7 @@ def test_no_message_breaks_its_consumer(body: bytes) -> None:
     for decode in (decode_email, decode_event):
         try:
             decode(body)
-        except ValueError:
+        except InvalidRequest:
             continue
 
 
@@ -93,8 +94,8 @@ def test_an_events_message_is_its_id() -> None:
     [b"", b"{}", b"[]", b'{"id":1}', b'{"id":"\\ud800"}', b"[" * 100_000],
     ids=lambda body: ascii(body)[:30],
 )
-def test_what_is_no_event_message_is_a_value_error(body: bytes) -> None:
-    with pytest.raises(ValueError, match="not an event message"):
+def test_what_is_no_event_message_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="not an event message"):
         decode_event(body)
 
 

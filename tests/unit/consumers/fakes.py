@@ -1,0 +1,52 @@
+"""What the consumers work with, in memory."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from delivery.use_cases.messages import Outgoing, Verdict
+
+
+@dataclass
+class Incoming:
+    """A delivered message that remembers what became of it."""
+
+    body: bytes = b"{}"
+    routing_key: str | None = "bulk.shop"
+    user_id: str | None = "shop"
+    message_id: str | None = "1"
+    content_type: str | None = "application/json"
+    correlation_id: str | None = "c"
+    headers: dict[str, Any] = field(default_factory=lambda: {"x-death": [], "trace": "1"})
+    error: BaseException | None = None
+    verdicts: list[str] = field(default_factory=list)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def ack(self) -> None:
+        self._give("ack")
+
+    async def nack(self) -> None:
+        self._give("nack")
+
+    def _give(self, verdict: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.verdicts.append(verdict)
+        self.settled.set()
+
+
+class Publisher:
+    def __init__(self, verdict: Verdict = Verdict.CONFIRMED) -> None:
+        self.verdict = verdict
+        self.messages: list[Outgoing] = []
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[Verdict]:
+        self.messages += messages
+        return [self.verdict] * len(messages)
+
+
+def incoming(message: Incoming) -> AbstractIncomingMessage:
+    return cast(AbstractIncomingMessage, message)
