@@ -1,5 +1,6 @@
 """``email.ingest`` and ``email.ingest.critical``: what other services publish is accepted or refused."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class _Readable:
 
 def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
     async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
-        readable, refusals = _read(batch, parts)
+        # On a thread: a batch may be 200 bodies of the largest size, and critical emails wait for this loop.
+        readable, refusals = await asyncio.to_thread(_read, batch, parts)
         reused = await until_store_answers(lambda: _accept(readable, parts, outbox))
         refusals += [Refusal(item.message, REUSED) for item in reused]
         await _reply(readable, refusals, parts)
@@ -73,8 +75,8 @@ def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox)
     inserted = accept_emails(
         list(firsts.values()), emails=parts.store.emails, hand_over=outbox.hand_over_from_thread
     )
-    for email_id in inserted.failed:
-        raise NotStored(email_id)
+    if inserted.failed:
+        raise NotStored(f"{len(inserted.failed)} of {len(firsts)}")
     repeated = [
         item
         for item in readable

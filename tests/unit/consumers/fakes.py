@@ -1,12 +1,14 @@
 """What the consumers work with, in memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from aio_pika.abc import AbstractIncomingMessage
 
+from consumers.batch_consumer import BatchConsumer
 from delivery.use_cases.messages import Outgoing, Verdict
 
 
@@ -20,6 +22,8 @@ class Incoming:
     message_id: str | None = "1"
     content_type: str | None = "application/json"
     correlation_id: str | None = "c"
+    reply_to: str | None = None
+    priority: int | None = None
     headers: dict[str, Any] = field(default_factory=lambda: {"x-death": [], "trace": "1"})
     error: BaseException | None = None
     verdicts: list[str] = field(default_factory=list)
@@ -50,3 +54,16 @@ class Publisher:
 
 def incoming(message: Incoming) -> AbstractIncomingMessage:
     return cast(AbstractIncomingMessage, message)
+
+
+async def consume(make: Callable[[], BatchConsumer], messages: Sequence[Incoming]) -> None:
+    """Let the consumer work until each of these messages is settled."""
+    consumer = make()
+    for message in messages:
+        consumer._arrived(incoming(message))
+    running = asyncio.create_task(consumer.run())
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(message.settled.wait() for message in messages))
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running

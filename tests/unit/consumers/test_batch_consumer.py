@@ -1,38 +1,29 @@
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.batch_consumer import BatchConsumer, Refusal, Work
 from delivery.domain.errors import InvalidRequest, NotStored, StoreUnavailable
-from tests.unit.consumers.fakes import Incoming, Publisher, incoming
+from tests.unit.consumers.fakes import Incoming, Publisher, consume
 from topology import names
 from topology.definition import postroom_topology
 
 
-async def _consume(work: Work, messages: Sequence[Incoming], publisher: Publisher) -> None:
-    consumer = BatchConsumer(
-        names.REQUEUE_QUEUE,
-        prefetch=10,
-        work=work,
-        publisher=publisher,
-        topology=postroom_topology(delay_steps=[]),
-    )
-    for message in messages:
-        consumer._arrived(incoming(message))
-    running = asyncio.create_task(consumer.run())
-    async with asyncio.timeout(60):
-        await asyncio.gather(*(message.settled.wait() for message in messages))
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-
-
 def _consumed(work: Work, *messages: Incoming, publisher: Publisher | None = None) -> list[list[str]]:
     """Consume until every message is settled; returns each one's verdicts."""
-    asyncio.run(_consume(work, messages, publisher or Publisher()))
+
+    def make() -> BatchConsumer:
+        return BatchConsumer(
+            names.REQUEUE_QUEUE,
+            prefetch=10,
+            work=work,
+            publisher=publisher or Publisher(),
+            topology=postroom_topology(delay_steps=[]),
+        )
+
+    asyncio.run(consume(make, messages))
     return [message.verdicts for message in messages]
 
 
