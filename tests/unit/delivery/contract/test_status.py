@@ -69,6 +69,15 @@ def test_a_status_says_where_the_email_stands_and_nothing_private() -> None:
     }
 
 
+def test_a_report_that_nobody_could_find_is_said_to_be_missing() -> None:
+    rendered = render_status(
+        standing(state=State.SUBMITTED, is_unreported=True), provider_reports_deliveries=True
+    )
+    assert (rendered["status"], rendered["detail"]) == ("sent", "unreported")
+    delivered = standing(state=State.DELIVERED, is_unreported=True)
+    assert render_status(delivered, provider_reports_deliveries=True)["detail"] == "delivered"
+
+
 def test_a_status_has_the_reason_where_there_is_one() -> None:
     dead = standing(state=State.DEAD, reason="attempts_exhausted")
     rendered = render_status(dead, provider_reports_deliveries=True)

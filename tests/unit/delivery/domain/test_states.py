@@ -53,6 +53,11 @@ def test_a_report_that_never_came_makes_submitted_sent_and_nothing_else(state: S
     assert unreported is (Status.SENT if state is S.SUBMITTED else reported)
 
 
+def test_submitted_is_sent_where_every_check_on_its_report_came_back_without_news() -> None:
+    assert fold(S.SUBMITTED, provider_reports_deliveries=True, is_unreported=True) is Status.SENT
+    assert fold(S.UNCONFIRMED, provider_reports_deliveries=True, is_unreported=True) is Status.PROCESSING
+
+
 def test_only_from_claimable_states_is_an_email_claimed() -> None:
     assert {state for state, afters in TRANSITIONS.items() if S.SUBMITTING in afters} == CLAIMABLE
 

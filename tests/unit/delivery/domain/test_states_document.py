@@ -1,6 +1,7 @@
 """docs/states.md says what the code does."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 from delivery.domain.states import TRANSITIONS, State, fold
@@ -47,13 +48,17 @@ def test_every_state_is_in_the_drawing() -> None:
 
 
 def test_the_table_of_statuses_is_what_states_fold_to() -> None:
+    cases = {
+        "": [(True, True), (True, False), (False, True), (False, False)],
+        "no report is to come": [(False, False), (False, True), (True, True)],
+        "a report is to come": [(True, False)],
+    }
     for status, cell in _rows("status"):
         for part in cell.split(";"):
-            states, _, condition = part.partition(", where the provider ")
-            cases = {"": [True, False], "reports no deliveries": [False], "reports deliveries": [True]}
-            for reports in cases[condition.strip()]:
-                for state in _states(states):
-                    assert fold(state, provider_reports_deliveries=reports) == status
+            states, _, condition = part.partition(", where ")
+            for state, (reports, unreported) in product(_states(states), cases[condition.strip()]):
+                folded = fold(state, provider_reports_deliveries=reports, is_unreported=unreported)
+                assert folded == status
 
 
 def test_every_state_is_in_the_table_of_statuses() -> None:
