@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 from itertools import permutations
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -79,9 +80,9 @@ def test_the_same_report_twice_is_the_same_as_once(report: Report) -> None:
 
 
 @given(REPORTS, st.randoms(use_true_random=False))
-def test_the_order_of_arrival_does_not_change_the_precedence(reports: list[Report], chance: object) -> None:
+def test_the_order_of_arrival_does_not_change_the_precedence(reports: list[Report], chance: Random) -> None:
     shuffled = list(reports)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis hands over a random.Random
+    chance.shuffle(shuffled)
     assert _rank(_after(shuffled)) == _rank(_after(reports))
 
 
