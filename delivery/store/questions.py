@@ -55,18 +55,18 @@ class Questions:
             found = list(
                 self._emails.find(expired, {"claim": 1, "lane": 1, "unknown_deadline_s": 1}).limit(limit)
             )
-            alike: dict[tuple[str, datetime, timedelta], list[str]] = defaultdict(list)
+            alike: dict[tuple[str, datetime, datetime, timedelta], list[str]] = defaultdict(list)
             for document in found:
                 own = document.get("unknown_deadline_s")
                 deadline = timedelta(seconds=own) if own else deadlines[Lane(document["lane"])]
                 claim = document["claim"]
-                alike[claim["token"], claim["until"], deadline].append(document["_id"])
-            for (token, until, deadline), email_ids in alike.items():
-                called_at = next(d["claim"].get("at", until) for d in found if d["claim"]["token"] == token)
+                alike[claim["token"], claim["at"], claim["until"], deadline].append(document["_id"])
+            ran_out = 0
+            for (token, called_at, until, deadline), email_ids in alike.items():
                 question = outcome_question(
                     called_at=called_at, ended_at=until, deadline=deadline, policy=policy, now=now
                 )
-                self._emails.update_many(
+                result = self._emails.update_many(
                     {"_id": {"$in": email_ids}, "claim.token": token, **expired},
                     {
                         "$set": {
@@ -79,7 +79,8 @@ class Questions:
                         "$push": history_entry(State.UNCONFIRMED, at=now, detail="lease ran out"),
                     },
                 )
-        return len(found)
+                ran_out += result.modified_count
+        return ran_out
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
         """Emails of a lane to ask about now, the longest due first (the index gives them in this order)."""
