@@ -83,7 +83,7 @@ class BatchConsumer:
             await self._fail(batch, error)
             return
         for refusal in refusals:
-            await refuse(refusal.message, reason=refusal.reason, publisher=self._publisher)
+            await self._refuse(refusal.message, refusal.reason)
         refused = {id(refusal.message) for refusal in refusals}
         await acknowledge(message for message in batch if id(message) not in refused)
 
@@ -96,8 +96,11 @@ class BatchConsumer:
             for message in batch:
                 await self._handle([message])
         elif fate is Fate.REFUSE:
-            await refuse(batch[0], reason=str(error), publisher=self._publisher)
+            await self._refuse(batch[0], str(error))
         elif fate is Fate.REQUEUE:
             log.error("message given back queue=%s error=%s", self.queue, type(error).__name__)
             await asyncio.sleep(PAUSE)
             await give_back(batch)
+
+    async def _refuse(self, message: AbstractIncomingMessage, reason: str) -> None:
+        await refuse(message, queue=self.queue, reason=reason, publisher=self._publisher)

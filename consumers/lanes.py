@@ -161,7 +161,9 @@ class LanesConsumer:
                 email = decode_email(message.body)
             except InvalidRequest as error:  # a person moved something into a lane that is no email
                 self._slots.release(lane)
-                await refuse(message, reason=str(error), publisher=self._parts.publisher)
+                await refuse(
+                    message, queue=lane_queue(lane), reason=str(error), publisher=self._parts.publisher
+                )
                 continue
             if email.email_id == PROBE_ID:
                 self._slots.release(lane)

@@ -1,6 +1,7 @@
 """The one table from errors to what becomes of a message, and the verdicts to the broker themselves."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -21,6 +22,11 @@ T = TypeVar("T")
 
 PAUSE = 0.5
 """Seconds between two tries while the store is away."""
+
+
+MAX_HEADERS = 20
+MAX_HEADER = 255
+"""Of a refused message's own headers so many are kept, each of at most so many characters."""
 
 
 class Fate(StrEnum):
@@ -73,15 +79,17 @@ async def give_back(messages: Iterable[AbstractIncomingMessage]) -> None:
     await asyncio.gather(*(_verdict(message.nack) for message in messages))
 
 
-async def refuse(message: AbstractIncomingMessage, *, reason: str, publisher: MessagePublisher) -> None:
-    """Keep the message in ``email.rejected`` with the reason, then acknowledge it.
+async def refuse(
+    message: AbstractIncomingMessage, *, queue: str, reason: str, publisher: MessagePublisher
+) -> None:
+    """Keep the message in ``email.rejected``, then acknowledge it. What can't be kept goes back to its queue.
 
-    Its own headers that begin with ``x-`` are the broker's and are not carried over. One that can't be
-    kept now goes back to its queue.
+    queue: where it came from. Kept are the body, content_type, correlation_id and priority; as headers the
+    reason, the routing key, user_id, message_id and reply_to; and the caller's own headers, if short.
     """
     verdicts = await publisher.publish([_rejection(message, reason)])
     if verdicts == [Verdict.CONFIRMED]:
-        log.info("message refused and kept in email.rejected key=%s", message.routing_key)
+        log.info("message refused and kept in email.rejected queue=%s", queue)
         await acknowledge([message])
     else:
         await asyncio.sleep(PAUSE)
@@ -90,20 +98,36 @@ async def refuse(message: AbstractIncomingMessage, *, reason: str, publisher: Me
 
 def _rejection(message: AbstractIncomingMessage, reason: str) -> Outgoing:
     headers: dict[str, HeaderValue] = {
+        **_own_headers(message),
         "reason": reason,
         "routing_key": message.routing_key or "",
         "user_id": message.user_id or "",
         "message_id": message.message_id or "",
+        "reply_to": message.reply_to or "",
         "rejected_at": datetime.now(UTC).isoformat(),
     }
     return Outgoing(
         exchange=names.EMAIL_EXCHANGE,
         routing_key=names.REJECTED_KEY,
         body=message.body,
+        priority=message.priority or 0,
         headers=headers,
         content_type=message.content_type or "application/octet-stream",
         correlation_id=message.correlation_id,
     )
+
+
+def _own_headers(message: AbstractIncomingMessage) -> dict[str, HeaderValue]:
+    """The caller's own: not ``x-*``, CC and BCC, which the broker reads. All must fit into one frame."""
+    own = {
+        name: value
+        for name, value in message.headers.items()
+        if not name.lower().startswith("x-")
+        and name not in ("CC", "BCC")
+        and isinstance(value, (str, int))
+        and len(str(value)) <= MAX_HEADER
+    }
+    return dict(itertools.islice(own.items(), MAX_HEADERS))
 
 
 async def _verdict(give: Callable[[], Awaitable[None]]) -> None:

@@ -95,8 +95,11 @@ def test_a_verdict_on_a_lost_connection_spoils_no_other(error: BaseException) ->
 
 
 def test_a_refused_message_is_kept_with_its_reason_before_it_is_acknowledged() -> None:
-    publisher, message = Publisher(), Incoming(body=b"\xff garbage", content_type="text/plain")
-    asyncio.run(refuse(incoming(message), reason="body is not JSON", publisher=publisher))
+    publisher = Publisher()
+    message = Incoming(body=b"\xff garbage", content_type="text/plain", reply_to="reply.shop.1", priority=2)
+    asyncio.run(
+        refuse(incoming(message), queue="email.ingest", reason="body is not JSON", publisher=publisher)
+    )
     (kept,) = publisher.messages
     assert (kept.exchange, kept.routing_key, kept.mandatory) == ("email", "rejected", True)
     assert (kept.body, kept.content_type, kept.correlation_id) == (b"\xff garbage", "text/plain", "c")
@@ -104,19 +107,38 @@ def test_a_refused_message_is_kept_with_its_reason_before_it_is_acknowledged() -
     assert kept.headers["user_id"] == "shop"
     assert kept.headers["message_id"] == "1"
     assert kept.headers["routing_key"] == "bulk.shop"
+    assert kept.headers["reply_to"] == "reply.shop.1"
+    assert kept.priority == 2
     assert message.verdicts == ["ack"]
 
 
 def test_a_refused_message_carries_no_header_of_the_brokers() -> None:
     publisher = Publisher()
-    asyncio.run(refuse(incoming(Incoming()), reason="x", publisher=publisher))
-    assert not [name for name in publisher.messages[0].headers if name.startswith("x-")]
+    headers = {"x-death": "", "X-Delay": 1, "CC": "email.dead", "BCC": "email.dead", "trace": "1"}
+    message = Incoming(headers=headers)
+    asyncio.run(refuse(incoming(message), queue="email.ingest", reason="x", publisher=publisher))
+    kept = publisher.messages[0].headers
+    assert not {"x-death", "X-Delay", "CC", "BCC"} & kept.keys()
+    assert kept["trace"] == "1"
+
+
+def test_what_the_caller_wrote_cant_make_a_refused_message_too_large_to_keep_or_tell_another_reason() -> None:
+    publisher = Publisher()
+    headers = {"reason": "mine", "long": "x" * 100_000, "table": {}, **{f"h{n}": n for n in range(1000)}}
+    message = Incoming(headers=headers)
+    asyncio.run(refuse(incoming(message), queue="email.ingest", reason="x", publisher=publisher))
+    kept = publisher.messages[0].headers
+    assert kept["reason"] == "x"
+    assert len(kept) < 50
+    assert not {"long", "table"} & kept.keys()
 
 
 def test_a_message_without_properties_can_be_refused_too() -> None:
     publisher = Publisher()
     bare = Incoming(routing_key=None, user_id=None, message_id=None, content_type=None, correlation_id=None)
-    asyncio.run(refuse(incoming(bare), reason="missing user_id property", publisher=publisher))
+    asyncio.run(
+        refuse(incoming(bare), queue="email.ingest", reason="missing user_id property", publisher=publisher)
+    )
     assert publisher.messages[0].content_type == "application/octet-stream"
     assert bare.verdicts == ["ack"]
 
@@ -124,13 +146,15 @@ def test_a_message_without_properties_can_be_refused_too() -> None:
 @pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.UNKNOWN])
 def test_what_cant_be_kept_goes_back_to_its_queue(verdict: Verdict) -> None:
     message = Incoming()
-    asyncio.run(refuse(incoming(message), reason="x", publisher=Publisher(verdict)))
+    asyncio.run(refuse(incoming(message), queue="email.ingest", reason="x", publisher=Publisher(verdict)))
     assert message.verdicts == ["nack"]
 
 
 def test_the_log_of_a_refusal_holds_nothing_that_the_caller_wrote(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"):
         reason = "unknown field 'ann@example.com'"
-        asyncio.run(refuse(incoming(Incoming()), reason=reason, publisher=Publisher()))
+        message = Incoming(routing_key="bulk.ann@example.com\nERROR forged")
+        asyncio.run(refuse(incoming(message), queue="email.ingest", reason=reason, publisher=Publisher()))
     assert "refused" in caplog.text
+    assert "forged" not in caplog.text
     assert "ann@example.com" not in caplog.text
