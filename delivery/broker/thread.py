@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
+from delivery.logs import log_loop_error
 from delivery.use_cases.publish_owed import Owed
 from topology.declare import TopologyMismatch
 
@@ -68,6 +69,7 @@ class PublishingThread:
             log.error("debts left to the relay count=%d error=%s", len(owed), type(error).__name__)
 
     async def _run(self, ready: threading.Event) -> None:
+        asyncio.get_running_loop().set_exception_handler(log_loop_error)
         try:
             self._publisher = self._make_publisher()
             self._outbox = Outbox(self._make_publish(self._publisher))
