@@ -25,6 +25,10 @@ class LineFormatter(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None  # another handler may have left its own there
+        return super().format(record)
+
     def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802
         lines: list[str] = []
         error = ei[1]
