@@ -150,9 +150,11 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         inserted = accept_emails(new, emails=store.emails, hand_over=publishing.hand_over)
         return [inserted.failure_of(email.email_id) for email in new]
 
-    def record(events: Sequence[ProviderEvent]) -> Sequence[None]:
-        record_provider_events(events, store=store.events, hand_over=publishing.hand_over, now=utc_now())
-        return [None] * len(events)
+    def record(events: Sequence[ProviderEvent]) -> Sequence[NotStored | None]:
+        inserted = record_provider_events(
+            events, store=store.events, hand_over=publishing.hand_over, now=utc_now()
+        )
+        return [inserted.failure_of(event.event_id) for event in events]
 
     return ApiParts(
         config=config,

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
+from delivery.domain.inserted import Inserted
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.domain.reports import Report
 from delivery.store.client import Document, store_errors
-
-_DUPLICATE_KEY = 11000
+from delivery.store.inserts import insert_new
 
 
 class ProviderEvents:
@@ -23,7 +22,7 @@ class ProviderEvents:
     def __init__(self, db: Database[Document]) -> None:
         self._events = db.provider_events
 
-    def insert(self, events: Sequence[ProviderEvent], *, now: datetime) -> None:
+    def insert(self, events: Sequence[ProviderEvent], *, now: datetime) -> Inserted:
         """Keep new events; an event that is there already stays as it is."""
         documents = [
             {
@@ -37,12 +36,7 @@ class ProviderEvents:
             }
             for event in {event.event_id: event for event in events}.values()
         ]
-        try:
-            with store_errors():
-                self._events.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            if any(failure["code"] != _DUPLICATE_KEY for failure in error.details["writeErrors"]):
-                raise
+        return insert_new(self._events, documents)
 
     def pending(self, event_ids: Iterable[str]) -> list[PendingEvent]:
         """Those of these events that have not been applied, the oldest first."""

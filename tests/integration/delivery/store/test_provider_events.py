@@ -34,6 +34,13 @@ def test_what_was_reported_is_kept_for_good_with_what_it_did(postroom: Store) ->
     assert (kept["raw"], kept["effect"], kept["applied_at"]) == ("{}", "delivered", LATER)
 
 
+def test_an_event_that_cant_be_stored_spoils_no_other(postroom: Store) -> None:
+    postroom.db.command("collMod", "provider_events", validator={"_id": {"$ne": "p:2"}})
+    inserted = postroom.events.insert([event("1"), event("2"), event("3")], now=NOW)
+    assert inserted.failed == {"p:2"}
+    assert _pending(postroom, "1", "2", "3") == ["p:1", "p:3"]
+
+
 def test_a_repeated_event_is_kept_once_and_is_not_pending_again(postroom: Store) -> None:
     postroom.events.insert([event("1"), event("1")], now=NOW)
     postroom.events.record_effects({"delivered": ["p:1"]}, now=NOW)
