@@ -18,7 +18,7 @@ def blueprint(parts: ApiParts) -> Blueprint:
     @routes.get("/readyz")
     def readyz() -> Response:
         """Accepting needs the store alone: without the broker we are degraded, not down."""
-        parts.publishing.start()
+        parts.publishing.start()  # gunicorn's hook did it; behind another server, we would stay degraded
         store, broker = parts.store.is_reachable(), parts.publishing.is_connected
         status = "ready" if store and broker else "degraded" if store else "down"
         response = jsonify(

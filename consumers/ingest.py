@@ -56,7 +56,7 @@ def _read(
                 now=now,
             )
         except InvalidRequest as error:
-            refusals.append(Refusal(message, error.reason))
+            refusals.append(Refusal(message, str(error)))
         else:
             readable.append(_Readable(message, email))
     return readable, refusals

@@ -6,11 +6,7 @@ class PostroomError(Exception):
 
 
 class InvalidRequest(PostroomError):
-    """The caller's request can't be taken; ``reason`` is written for that person."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """The caller's request can't be taken; the text says why, and is written for that person."""
 
 
 class RequestTooLarge(InvalidRequest):
@@ -24,17 +20,9 @@ class UnknownEmail(PostroomError):
 class NotAuthenticated(PostroomError):
     """No valid key or signature came with the request."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
 
 class NotAllowed(PostroomError):
     """The caller may not do that."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class NotStored(PostroomError):
@@ -42,7 +30,7 @@ class NotStored(PostroomError):
 
 
 class StoreUnavailable(PostroomError):
-    """The store did not answer, and nothing was written."""
+    """The store did not answer. Nothing was written, unless it is a StoreOutcomeUnknown."""
 
 
 class StoreOutcomeUnknown(StoreUnavailable):

@@ -1,7 +1,8 @@
 """What a provider's report about an email does to its state. Pure rules.
 
 Precedence: complained over bounced over delivered over the rest, whatever the order of arrival. A failure
-reported for an earlier attempt does not hide a later attempt's acceptance.
+reported during a later call (in SUBMITTING) does not hide that call's acceptance; one that comes once the
+email is SUBMITTED is believed, because a report doesn't say which attempt it is about.
 """
 
 from enum import StrEnum

@@ -40,7 +40,7 @@ class Settlement:
 
 
 def settle(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, now: datetime) -> Settlement:
-    """Decide what an answer means for an email; the table is in DESIGN.md, section 6."""
+    """Decide what an answer means for an email; docs/states.md has the table of transitions."""
     match answer.outcome:
         case Outcome.ACCEPTED:
             return _end(claimed, state=State.SUBMITTED, attempts=claimed.attempts + 1, now=now)

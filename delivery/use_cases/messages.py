@@ -12,7 +12,7 @@ from delivery.domain.errors import InvalidRequest
 from delivery.domain.owed import OwedEmail, OwedEvent, OwedTo, route
 from topology import names
 
-HeaderValue = str | int | datetime
+HeaderValue = str | int
 
 
 class Verdict(StrEnum):

@@ -48,7 +48,7 @@ def _read(**changes: Any) -> NewEmail:
 def _reason(**changes: Any) -> str:
     with pytest.raises(InvalidRequest) as refused:
         _read(**changes)
-    return refused.value.reason
+    return str(refused.value)
 
 
 def test_a_message_becomes_an_email_of_its_routing_keys_lane() -> None:

@@ -30,7 +30,7 @@ def _parse(raw: bytes, *, contract: SendContract = EXTENDED, lane: Lane | None =
 def _reason(raw: bytes, *, contract: SendContract = EXTENDED, lane: Lane | None = None) -> str:
     with pytest.raises(InvalidRequest) as refused:
         _parse(raw, contract=contract, lane=lane)
-    return refused.value.reason
+    return str(refused.value)
 
 
 # What is taken
@@ -310,7 +310,7 @@ def _taken_or_refused(raw: bytes) -> None:
     try:
         said = _parse(raw).content.recipient
     except InvalidRequest as error:
-        said = error.reason
+        said = str(error)
     assert 0 < len(said.encode()) < 1000
 
 

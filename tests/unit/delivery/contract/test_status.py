@@ -13,7 +13,7 @@ from tests.unit.delivery.builders import EMAIL_ID, NOW, seconds, standing
 def _reason(text: str | None) -> str:
     with pytest.raises(InvalidRequest) as refused:
         parse_request_id(text)
-    return refused.value.reason
+    return str(refused.value)
 
 
 def test_an_id_is_taken_in_either_case() -> None:
