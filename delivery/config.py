@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from delivery.domain.delays import DelayStep
 from delivery.domain.errors import PostroomError
 from delivery.domain.lanes import Lane, LanePolicy, OnUnknown
 from delivery.domain.questions import CheckPolicy
-from topology.delay_steps import DELAY_STEPS, parse_step
+from topology.delay_steps import DELAY_STEPS, parse_step, step_name
 
 EXTRA_FIELDS = ("subject", "text")
 """What a provider may take beyond sender, recipient and message."""
@@ -94,15 +94,32 @@ class Config:
     consumers_grace: timedelta
 
 
-_DEFAULT_LANES: dict[Lane, tuple[list[str], str, int]] = {
-    Lane.CRITICAL: (["1s", "5s", "15s", "30s"], "5m", 1),
-    Lane.TRANSACTIONAL: (["5s", "30s", "1m", "5m", "15m", "30m", "1h", "2h"], "12h", 6),
-    Lane.STANDARD: (["30s", "5m", "15m", "1h", "2h", "6h"], "24h", 3),
-    Lane.BULK: (["1m", "15m", "1h", "6h", "6h"], "48h", 1),
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LaneDefaults:
+    """A lane's settings as they would be written in postroom.toml."""
 
-_DEFAULT_UNKNOWNS = {Lane.CRITICAL: ("resend", "30s")}
-"""A second one-time password harms nobody; a second invoice does."""
+    retry: tuple[str, ...]
+    max_wait: str
+    weight: int
+    on_unknown: OnUnknown = OnUnknown.HOLD
+    unknown_deadline: str = "45m"
+
+
+_DEFAULT_LANES = {
+    # A second one-time password harms nobody; a second invoice does.
+    Lane.CRITICAL: _LaneDefaults(
+        retry=("1s", "5s", "15s", "30s"),
+        max_wait="5m",
+        weight=1,
+        on_unknown=OnUnknown.RESEND,
+        unknown_deadline="30s",
+    ),
+    Lane.TRANSACTIONAL: _LaneDefaults(
+        retry=("5s", "30s", "1m", "5m", "15m", "30m", "1h", "2h"), max_wait="12h", weight=6
+    ),
+    Lane.STANDARD: _LaneDefaults(retry=("30s", "5m", "15m", "1h", "2h", "6h"), max_wait="24h", weight=3),
+    Lane.BULK: _LaneDefaults(retry=("1m", "15m", "1h", "6h", "6h"), max_wait="48h", weight=1),
+}
 
 _DEVELOPMENT_HASH_KEY = "postroom-development-only"
 
@@ -124,6 +141,7 @@ def load_config(environ: Mapping[str, str]) -> Config:
     env = Section(dict(environ), name="", faults=faults, is_environment=True)
     file = Section(_read_file(environ, faults), name="", faults=faults)
     provider = _read_provider(env, file.section("provider"))
+    lanes = _read_lanes(file.section("lanes"))
     config = Config(
         amqp_url=env.text("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/", check=_scheme("amqp", "amqps")),
         mongodb_uri=env.text(
@@ -134,13 +152,13 @@ def load_config(environ: Mapping[str, str]) -> Config:
         recipient_hash_key=env.text("RECIPIENT_HASH_KEY", _DEVELOPMENT_HASH_KEY).encode(),
         api=_read_api(env, file.section("api")),
         provider=provider,
-        lanes=_read_lanes(file.section("lanes")),
+        lanes=lanes,
         checks=_read_checks(file.section("checks"), reports_deliveries=provider.reports_deliveries),
-        delay_steps=_delay_steps(file),
+        delay_steps=_delay_steps(lanes.values()),
         reserved_slots=file.section("slots").integer("reserved", 4, least=0),
         claims=_read_claims(file.section("claims")),
         loops=_read_loops(file.section("loops")),
-        consumers_health_port=env.optional_integer("CONSUMERS_HEALTH_PORT"),
+        consumers_health_port=env.optional_port("CONSUMERS_HEALTH_PORT"),
         consumers_grace=timedelta(seconds=env.integer("CONSUMERS_GRACE_SECONDS", 16, least=1, most=600)),
     )
     _check_together(config, faults)
@@ -190,31 +208,25 @@ def _read_provider(env: Section, section: Section) -> ProviderConfig:
 
 
 def _read_lanes(section: Section) -> dict[Lane, LanePolicy]:
-    lanes = {}
-    for lane, (retry, max_wait, weight) in _DEFAULT_LANES.items():
-        on_unknown, deadline = _DEFAULT_UNKNOWNS.get(lane, ("hold", "45m"))
-        given = section.section(lane.value)
-        lanes[lane] = LanePolicy(
-            retry_schedule=given.durations("retry", retry, parse=parse_step),
-            max_wait=given.duration("max_wait", max_wait, parse=parse_duration),
-            weight=given.integer("weight", weight, least=1, most=1000),
-            on_unknown=OnUnknown(given.choice("on_unknown", on_unknown, allowed=tuple(OnUnknown))),
-            unknown_deadline=given.duration("unknown_deadline", deadline, parse=parse_duration),
-        )
-    return lanes
+    return {lane: _read_lane(section.section(lane.value), _DEFAULT_LANES[lane]) for lane in Lane}
 
 
-def _delay_steps(file: Section) -> tuple[DelayStep, ...]:
-    """The steps that always exist, and those that a lane's schedule names."""
-    names = dict.fromkeys(DELAY_STEPS)
-    for lane, (retry, _, _) in _DEFAULT_LANES.items():
-        names.update(dict.fromkeys(file.section("lanes").section(lane.value).texts("retry", retry)))
-    lengths: dict[timedelta, DelayStep] = {}
-    for name in names:
-        with suppress(ValueError):  # _read_lanes has reported it
-            step = DelayStep(length=parse_step(name), name=name)
-            lengths.setdefault(step.length, step)
-    return tuple(sorted(lengths.values()))
+def _read_lane(given: Section, default: _LaneDefaults) -> LanePolicy:
+    return LanePolicy(
+        retry_schedule=given.durations("retry", default.retry, parse=parse_step),
+        max_wait=given.duration("max_wait", default.max_wait, parse=parse_duration),
+        weight=given.integer("weight", default.weight, least=1, most=1000),
+        on_unknown=OnUnknown(given.choice("on_unknown", default.on_unknown, allowed=tuple(OnUnknown))),
+        unknown_deadline=given.duration("unknown_deadline", default.unknown_deadline, parse=parse_duration),
+    )
+
+
+def _delay_steps(policies: Iterable[LanePolicy]) -> tuple[DelayStep, ...]:
+    """The steps that always exist, and those that a lane's schedule asks for."""
+    lengths = {parse_step(step) for step in DELAY_STEPS}.union(
+        *(policy.retry_schedule for policy in policies)
+    )
+    return tuple(DelayStep(length, step_name(length)) for length in sorted(lengths))
 
 
 def _read_claims(section: Section) -> ClaimConfig:
@@ -262,7 +274,9 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def _scheme(*schemes: str) -> Any:
+def _scheme(*schemes: str) -> Callable[[str], str | None]:
+    """A check of a URL: its fault, if it has one."""
+
     def check(text: str) -> str | None:
         try:
             parts = urlsplit(text)

@@ -68,8 +68,9 @@ class Section:
             return self._wrong(key, f"must be a whole number between {least} and {most}", default)
         return value
 
-    def optional_integer(self, key: str) -> int | None:
-        return self.integer(key, 0, least=0, most=65535) or None if self._get(key, None) is not None else None
+    def optional_port(self, key: str) -> int | None:
+        """None where it is missing or 0."""
+        return self.integer(key, 0, least=0, most=65535) or None
 
     def duration(self, key: str, default: str, *, parse: Callable[[str], timedelta]) -> timedelta:
         value = self._get(key, default)

@@ -30,3 +30,12 @@ def parse_step(step: str) -> timedelta:
     if duration > LONGEST_STEP:
         raise ValueError(f"delay step {step!r} is longer than a day; longer waits belong into MongoDB")
     return duration
+
+
+def step_name(length: timedelta) -> str:
+    """The one name of a step of so many whole seconds, in its largest unit: `1m`, never `60s`."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -193,6 +193,18 @@ def test_an_empty_variable_is_as_good_as_none(load: Load) -> None:
     assert load(API_PORT="", CONSUMERS_HEALTH_PORT="", API_KEYS="").api.port == 8080
 
 
+@pytest.mark.parametrize(("given", "port"), [("", None), ("0", None), ("9001", 9001)])
+def test_the_consumers_health_port_may_be_left_out(load: Load, given: str, port: int | None) -> None:
+    assert load(CONSUMERS_HEALTH_PORT=given).consumers_health_port == port
+
+
+def test_however_a_wait_is_written_it_has_one_delay(load: Load) -> None:
+    written_once = load('[lanes.bulk]\nretry = ["2m"]').delay_steps
+    written_otherwise = load('[lanes.bulk]\nretry = ["120s"]').delay_steps
+    assert written_once == written_otherwise
+    assert "2m" in [step.name for step in written_once]
+
+
 def test_a_schedules_steps_become_delays_and_the_usual_ones_stay(load: Load) -> None:
     steps = [step.name for step in load('[lanes.critical]\nretry = ["2s", "60s"]').delay_steps]
     assert steps[:3] == ["1s", "2s", "5s"]

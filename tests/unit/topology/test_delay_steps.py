@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from topology.delay_steps import DELAY_STEPS, parse_step
+from topology.delay_steps import DELAY_STEPS, parse_step, step_name
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,18 @@ def test_anything_else_is_refused_with_an_example(step: str) -> None:
 def test_a_step_longer_than_a_day_is_refused(step: str) -> None:
     with pytest.raises(ValueError, match="is longer than a day"):
         parse_step(step)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("1s", "1s"), ("60s", "1m"), ("90s", "90s"), ("90m", "90m"), ("3600s", "1h"), ("24h", "24h")],
+)
+def test_a_step_has_one_name_however_it_was_written(written: str, name: str) -> None:
+    assert step_name(parse_step(written)) == name
+
+
+def test_the_usual_steps_have_the_names_that_they_are_given() -> None:
+    assert [step_name(parse_step(step)) for step in DELAY_STEPS] == list(DELAY_STEPS)
 
 
 def test_the_usual_steps_grow() -> None:
