@@ -27,6 +27,7 @@ from delivery.bootstrap import ConsumerParts, process_name, publish_owed, utc_no
 from delivery.broker.announcer import Announcer
 from delivery.broker.connection import connect, lost_connection_suppressed
 from delivery.broker.outbox import Outbox
+from delivery.broker.publisher import Publisher
 from delivery.store.indexes import create_indexes
 from topology import names
 
@@ -62,14 +63,15 @@ class Consumers:
             leases=self._leases,
             watermarks=self._watermarks,
         )
-        self._queues: list[BatchConsumer] = [
-            ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
-            ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
+        self._own_queues = [
             provider_event_consumer(parts, self._announcer),
             requeue_consumer(parts, self._outbox),
         ]
-        self._consuming: AbstractRobustConnection | None = None
-        self._is_subscribed = False
+        self._ingest_queues = [
+            ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
+            ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
+        ]
+        self._consuming: list[AbstractRobustConnection] = []
         self._is_consuming = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,6 +96,10 @@ class Consumers:
             exits.push_async_callback(_cancel, tasks)
             await self._until(stop, tasks)
             await self._drain()
+
+    @property
+    def _queues(self) -> list[BatchConsumer]:
+        return [*self._own_queues, *self._ingest_queues]
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
         parts, outbox, announcer = self._parts, self._outbox, self._announcer
@@ -143,14 +149,23 @@ class Consumers:
 
     async def _connect(self) -> None:
         await self._parts.publisher.connect()
-        self._consuming = await connect(
-            self._parts.config.amqp_url, name=f"postroom consumers {process_name()} (consuming)"
-        )
-        await self._lanes.start(self._consuming)
-        for queue in self._queues:
-            await queue.start(self._consuming)
+        ours = await self._open("consuming")
+        await self._lanes.start(ours)
+        for queue in self._own_queues:
+            await queue.start(ours)
+        for queue in self._ingest_queues:
+            # The client drops a connection over which it gets a property that is not UTF-8. What other
+            # services publish must not do that to the lanes, nor bulk to critical: to each its own.
+            await queue.start(await self._open(f"consuming {queue.queue}"))
         self._is_consuming = True
         log.info("consumers are ready")
+
+    async def _open(self, role: str) -> AbstractRobustConnection:
+        connection = await connect(
+            self._parts.config.amqp_url, name=f"postroom consumers {process_name()} ({role})"
+        )
+        self._consuming.append(connection)
+        return connection
 
     async def _drain(self) -> None:
         """Within the grace time and some seconds: the last writes and confirms come after the last call."""
@@ -171,22 +186,22 @@ class Consumers:
         log.info("drained")
 
     async def _disconnect(self) -> None:
-        for connection in (self._consuming, self._parts.publisher):
-            if connection is not None:
-                with lost_connection_suppressed():
-                    async with asyncio.timeout(DISCONNECT_GRACE):
-                        await connection.close()
-
-    def _is_connected(self) -> bool:
-        return self._consuming is not None and self._consuming.connected.is_set()
+        """Each in its time, all at once: a stop has its own time limit."""
+        connections: list[AbstractRobustConnection | Publisher] = [*self._consuming, self._parts.publisher]
+        await asyncio.gather(*(_closed(connection) for connection in connections))
 
     async def _look(self) -> Health:
-        connected = self._consuming is not None and self._consuming.connected.is_set()
         return Health(
-            consuming=self._is_consuming and connected,
+            consuming=self._is_consuming and all(each.connected.is_set() for each in self._consuming),
             broker=self._parts.publisher.is_connected,
             store=await asyncio.to_thread(self._parts.store.is_reachable),
         )
+
+
+async def _closed(connection: AbstractRobustConnection | Publisher) -> None:
+    with lost_connection_suppressed():
+        async with asyncio.timeout(DISCONNECT_GRACE):
+            await connection.close()
 
 
 async def _bounded(queue: BatchConsumer, grace: timedelta) -> None:
