@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle, islice
 
 from tests.harness.amqp import AmqpClient, Outgoing
@@ -87,10 +88,14 @@ def send_over_amqp(service: AmqpClient, vhost: VirtualHost) -> list[str]:
     return [answer["request_id"] for answer in answers.values()]
 
 
+def has_received(provider: Provider, count: int) -> bool:
+    return provider.received() >= count
+
+
 def break_down_now_and_then(provider: Provider) -> None:
     for received, mode in OUTAGES:
         wait_until(
-            lambda count=received: provider.received() >= count,  # type: ignore[misc]
+            partial(has_received, provider, received),
             within=120,
             what=f"the provider got {received} submissions",
         )
