@@ -21,12 +21,18 @@ log = logging.getLogger(__name__)
 CONFIRM_TIMEOUT = 5.0
 """Seconds until a publish without an answer is unknown. Without it a publish to a blocked broker hangs."""
 
+REDECLARE_INTERVAL = 5.0
+"""Seconds between two declarations of the topology, however many publishes are refused meanwhile."""
+
 MAX_IN_FLIGHT = 128
 """Publishes awaiting their confirm at once; about a hundred saturate the client."""
 
 
 class Publisher:
-    """Publishes on a connection of its own, which it declares the topology on whenever it is (re)made."""
+    """Publishes on a connection of its own, which it declares the topology on whenever it is (re)made.
+
+    ``is_stalled``: connected, but the last publish got no answer in time.
+    """
 
     def __init__(self, url: str, *, name: str, topology: Topology) -> None:
         self._url = url
@@ -36,6 +42,7 @@ class Publisher:
         self._channel: AbstractRobustChannel | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._redeclaring: asyncio.Task[None] | None = None
+        self.is_stalled = False
 
     async def connect(self) -> None:
         """Connect, however long it takes, and declare the topology.
@@ -43,7 +50,7 @@ class Publisher:
         Raises topology.declare.TopologyMismatch when the broker has something else under one of its names.
         """
         self._connection = await connect(self._url, name=f"{self._name} (publishing)")
-        self._connection.reconnect_callbacks.add(self._begin_redeclaring)
+        self._connection.reconnect_callbacks.add(self._reconnected)
         while True:
             if await self._open_channel(self._connection):
                 return
@@ -59,8 +66,16 @@ class Publisher:
         )
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Verdict]:
-        """Publish a batch; returns each message's verdict, in order. Raises nothing of the broker's."""
-        return list(await asyncio.gather(*(self._publish(message) for message in messages)))
+        """Publish a batch; returns each message's verdict, in order. Raises nothing of the broker's.
+
+        While the broker answers nothing (out of memory or disk, or frozen) a batch sends its first message
+        alone: a publish that timed out is usually delivered later, and each try would leave another copy.
+        """
+        first = [await self._publish(messages[0])] if self.is_stalled and messages else []
+        if first == [Verdict.UNKNOWN]:
+            return [Verdict.UNKNOWN] * len(messages)
+        rest = messages[len(first) :]
+        return first + list(await asyncio.gather(*(self._publish(message) for message in rest)))
 
     async def close(self) -> None:
         if self._redeclaring is not None:
@@ -92,12 +107,17 @@ class Publisher:
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
                     await self._confirmed(message)
             except DeliveryError as error:  # nacked, or returned as unroutable
+                self.is_stalled = False
+                self._declare_again()
                 # The default exchange's keys are names of other services' queues.
                 key = message.routing_key if message.exchange else "(a reply)"
                 log.error(
                     "publish refused exchange=%s key=%s error=%s", message.exchange, key, type(error).__name__
                 )
                 return Verdict.REFUSED
+            except TimeoutError:
+                self.is_stalled = True
+                return Verdict.UNKNOWN
             except CONNECTION_ERRORS:
                 return Verdict.UNKNOWN
             except asyncio.CancelledError:
@@ -107,6 +127,7 @@ class Publisher:
             except Exception as error:  # it can't be encoded: that must spoil no other message's verdict
                 log.error("publish failed exchange=%s error=%s", message.exchange, type(error).__name__)
                 return Verdict.REFUSED
+            self.is_stalled = False
             return Verdict.CONFIRMED
 
     async def _confirmed(self, message: Outgoing) -> None:
@@ -123,12 +144,19 @@ class Publisher:
             wait=False,  # for the confirm, not also for the socket: what is in flight is bounded anyway
         )
 
-    def _begin_redeclaring(self, *_: object) -> None:
-        """A broker that comes back may come back empty. In a task of its own: aio-pika drops what a callback
-        raises, and a declaration that gets no answer must be repeated."""
-        self._redeclaring = asyncio.create_task(self._redeclare())
+    def _reconnected(self, *_: object) -> None:
+        """A broker that comes back may come back empty."""
+        self.is_stalled = False
+        self._declare_again()
+
+    def _declare_again(self) -> None:
+        """In a task of its own: aio-pika drops what a callback raises, and a declaration that gets no answer
+        must be repeated."""
+        if self._redeclaring is None or self._redeclaring.done():
+            self._redeclaring = asyncio.create_task(self._redeclare())
 
     async def _redeclare(self) -> None:
+        """Also when a publish was refused: somebody may have deleted a queue, and its bindings with it."""
         assert self._connection is not None
         while self._connection.connected.is_set():
             try:
@@ -140,6 +168,7 @@ class Publisher:
                 log.warning("topology not declared after reconnecting: %s", type(error).__name__)
                 await asyncio.sleep(RECONNECT_INTERVAL)
             else:
+                await asyncio.sleep(REDECLARE_INTERVAL)
                 return
 
 

@@ -57,7 +57,9 @@ class PublishingThread:
 
     @property
     def is_connected(self) -> bool:
-        return self._publisher is not None and self._publisher.is_connected
+        """Whether what is handed over gets published at this moment."""
+        publisher = self._publisher
+        return publisher is not None and publisher.is_connected and not publisher.is_stalled
 
     def hand_over(self, owed: Sequence[Owed]) -> None:
         """Take debts from any thread; returns at once. Never fails: what it can't take stays owed."""

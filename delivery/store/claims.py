@@ -11,6 +11,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from delivery.domain.clocks import CLOCK_MARGIN
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.settlement import Settlement
@@ -51,7 +52,8 @@ class Claims:
                     "_id": {"$in": list(email_ids)},
                     "gen": gen,
                     "state": {"$in": _CLAIMABLE},
-                    "due_at": {"$lte": now},
+                    # Its message came, so it is due by the clock of whoever published that.
+                    "due_at": {"$lte": now + CLOCK_MARGIN},
                     "expires_at": {"$not": {"$lte": now}},
                 },
                 {

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
@@ -32,6 +32,11 @@ DURABLE = WriteConcern(w="majority", j=True)
 """Acknowledged only when a majority has it in its journal: what was accepted must survive a crash."""
 
 _NOT_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
+_PASSING = frozenset({24, 43, 112, 175, 237, 246})
+"""LockTimeout, CursorNotFound, WriteConflict, QueryPlanKilled, CursorKilled, SnapshotUnavailable: a restart
+or a load of the server's, over when the call is repeated.
+https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml"""
+
 _MAY_HAVE_HAPPENED = (
     AutoReconnect,
     ConnectionFailure,
@@ -59,7 +64,8 @@ def connect(uri: str, *, timeout: timedelta) -> MongoClient[Document]:
 def database(client: MongoClient[Document], uri: str) -> Database[Document]:
     """The database that the URI names, with durable writes."""
     name = parse_uri(uri)["database"] or DEFAULT_DATABASE
-    return client.get_database(name, write_concern=DURABLE)
+    # What was just written is read back at once: from a secondary it might not be there yet.
+    return client.get_database(name, write_concern=DURABLE, read_preference=ReadPreference.PRIMARY)
 
 
 @contextmanager
@@ -80,7 +86,7 @@ def store_errors() -> Iterator[None]:
     except _MAY_HAVE_HAPPENED as error:
         raise StoreOutcomeUnknown(type(error).__name__) from error
     except OperationFailure as error:
-        if error.has_error_label("RetryableWriteError") or error.timeout:
+        if error.has_error_label("RetryableWriteError") or error.timeout or error.code in _PASSING:
             raise StoreOutcomeUnknown(type(error).__name__) from error
         raise
 

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from delivery.domain.clocks import CLOCK_MARGIN
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.provider_events import PendingEvent
 from delivery.domain.questions import CheckPolicy
 
 BATCH = 500
-CLOCK_MARGIN = timedelta(seconds=2)
-"""How far two machines' clocks may be apart before a lease counts as run out too early."""
 
 
 class RunOutLeases(Protocol):

@@ -1,13 +1,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from delivery.domain.clocks import CLOCK_MARGIN
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.provider_events import PendingEvent
 from delivery.domain.questions import CheckPolicy
 from delivery.domain.reports import Report
 from delivery.domain.states import State
-from delivery.use_cases.reconcile import BATCH, CLOCK_MARGIN, Reconciled, reconcile
+from delivery.use_cases.reconcile import BATCH, Reconciled, reconcile
 from tests.unit.delivery.builders import CHECKS, NOW, policy, seconds
 
 GRACE = seconds(5)
