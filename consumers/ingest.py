@@ -97,7 +97,7 @@ async def _reply(readable: Sequence[_Readable], refusals: Sequence[Refusal], par
         if id(item.message) not in denied
     ]
     replies += [_answer(refusal.message, status="denied", reason=refusal.reason) for refusal in refusals]
-    await parts.publisher.publish([reply for reply in replies if reply is not None])
+    await parts.replies.publish([reply for reply in replies if reply is not None])
 
 
 def _answer(message: AbstractIncomingMessage, **body: str) -> Outgoing | None:

@@ -1,6 +1,8 @@
 """What another service published to ``email.ingest``, read and checked."""
 
+import base64
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +15,9 @@ from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from topology import names
 
-DIRECT_REPLY_TO = "amq.rabbitmq.reply-to."
-"""What the broker makes of ``amq.rabbitmq.reply-to``. https://www.rabbitmq.com/docs/direct-reply-to"""
+_DIRECT_REPLY_TO = re.compile(r"amq\.rabbitmq\.reply-to\.([A-Za-z0-9+/=]+)\.([A-Za-z0-9+/=]+)")
+"""What the broker makes of ``amq.rabbitmq.reply-to``: a process and a key, each in base64. A reply to
+anything else of this beginning breaks the broker's channel. https://www.rabbitmq.com/docs/direct-reply-to"""
 
 MAX_MESSAGE_ID = 255
 
@@ -74,9 +77,17 @@ def _check_properties(message: AbstractIncomingMessage) -> None:
 
 
 def _may_reply_to(queue: str, *, user: str | None) -> bool:
-    return queue.startswith(DIRECT_REPLY_TO) or (
-        user is not None and queue.startswith(names.reply_queue_prefix(user))
-    )
+    return _is_direct(queue) or (user is not None and queue.startswith(names.reply_queue_prefix(user)))
+
+
+def _is_direct(queue: str) -> bool:
+    match = _DIRECT_REPLY_TO.fullmatch(queue)
+    if match is None:
+        return False
+    try:
+        return all(base64.b64decode(part, validate=True) for part in match.groups())
+    except ValueError:
+        return False
 
 
 def _lane(routing_key: str | None) -> Lane:

@@ -153,6 +153,7 @@ class Consumers:
         await self._lanes.start(ours)
         for queue in self._own_queues:
             await queue.start(ours)
+        await self._parts.replies.connect()
         for queue in self._ingest_queues:
             # The client drops a connection over which it gets a property that is not UTF-8. What other
             # services publish must not do that to the lanes, nor bulk to critical: to each its own.
@@ -187,7 +188,8 @@ class Consumers:
 
     async def _disconnect(self) -> None:
         """Each in its time, all at once: a stop has its own time limit."""
-        connections: list[AbstractRobustConnection | Publisher] = [*self._consuming, self._parts.publisher]
+        publishers = (self._parts.replies, self._parts.publisher)
+        connections: list[AbstractRobustConnection | Publisher] = [*self._consuming, *publishers]
         await asyncio.gather(*(_closed(connection) for connection in connections))
 
     async def _look(self) -> Health:

@@ -110,6 +110,12 @@ def build_publisher(config: Config, *, role: str) -> Publisher:
     return Publisher(config.amqp_url, name=f"postroom {role} {process_name()}", topology=topology_of(config))
 
 
+def build_replies_publisher(config: Config) -> Publisher:
+    """A connection for replies alone: the broker may close it over an address that a service made up."""
+    nothing = Topology(exchanges=(), queues=(), bindings=())
+    return Publisher(config.amqp_url, name=f"postroom replies {process_name()}", topology=nothing)
+
+
 def publish_owed(
     config: Config, *, publisher: MessagePublisher, store: Store
 ) -> Callable[[Sequence[Owed]], Awaitable[int]]:
@@ -179,6 +185,7 @@ class ConsumerParts:
     contract: SendContract
     topology: Topology
     publisher: Publisher
+    replies: Publisher
     provider: MailProvider
     open_provider: Callable[[], Awaitable[None]]
     close_provider: Callable[[], Awaitable[None]]
@@ -192,6 +199,7 @@ def build_consumers(config: Config) -> ConsumerParts:
         contract=SendContract(extra_fields=config.provider.extra_fields),
         topology=topology_of(config),
         publisher=build_publisher(config, role="consumers"),
+        replies=build_replies_publisher(config),
         provider=provider,
         open_provider=provider.open,
         close_provider=provider.close,

@@ -1,6 +1,7 @@
 """The broker that tests use: AMQP_URL if set, else a container, else a private node."""
 
 import os
+import re
 import secrets
 import shutil
 import uuid
@@ -124,6 +125,11 @@ class VirtualHost:
     def total(self, queue: str) -> int:
         """Ready and unacknowledged messages, and those that wait to be dead-lettered; lags by a second."""
         return int(self.queues()[queue].get("messages", 0))
+
+    def connections(self, pattern: str) -> set[str]:
+        """The connections whose name matches, each by its ports. They are listed some seconds late."""
+        listed = self.server.management.request("GET", "vhosts", self.name, "connections")
+        return {each["name"] for each in listed if re.fullmatch(pattern, each.get("user_provided_name", ""))}
 
     def peek(self, queue: str, count: int = 10_000) -> list[dict[str, Any]]:
         """Look at messages and put them back, as "Get messages" in the management UI."""

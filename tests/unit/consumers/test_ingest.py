@@ -56,6 +56,7 @@ def _consume(
             config=SimpleNamespace(api=SimpleNamespace(max_body_bytes=1000)),
             contract=make_contract(),
             publisher=Publisher(),
+            replies=Publisher(),
             store=SimpleNamespace(emails=emails),
             topology=postroom_topology(delay_steps=[]),
         )

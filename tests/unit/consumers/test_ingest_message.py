@@ -14,7 +14,7 @@ from delivery.domain.lanes import Lane
 from tests.unit.delivery.builders import NOW
 
 VALID = {"sender": "shop@example.com", "recipient": "ann@example.com", "message": "Hello"}
-DIRECT = "amq.rabbitmq.reply-to.g1h2AA5yZXBseQ"
+DIRECT = "amq.rabbitmq.reply-to.g1h3D3JlcGx5QGxvY2FsaG9zdAAAAp0AAAAAZ0Gl0w==.5Ni+2q/XT4KvQkRSNQxNsA=="
 
 
 @dataclass
@@ -169,6 +169,27 @@ def test_a_reply_goes_where_the_service_itself_reads(queue: str) -> None:
 )
 def test_a_reply_to_anywhere_else_is_refused_and_not_sent(queue: str) -> None:
     assert _reason(reply_to=queue) == "reply_to must be amq.rabbitmq.reply-to or begin with reply.<user>."
+    assert reply_to(_incoming(reply_to=queue)) is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "!!!.x",
+        "AAAA",
+        "AAAA.",
+        ".AAAA",
+        "AAAA.AAAA.AAAA",
+        "AAA.AAAA",
+        "AAAA.AAA=A",
+        "====.AAAA",
+        "AA\n.AAAA",
+    ],
+)
+def test_a_direct_reply_goes_only_to_what_the_broker_itself_can_have_made(token: str) -> None:
+    queue = f"amq.rabbitmq.reply-to.{token}"
+    assert _reason(reply_to=queue).startswith("reply_to must be")
     assert reply_to(_incoming(reply_to=queue)) is None
 
 
