@@ -7,7 +7,6 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from api.bodies import discard_rest
 from delivery.domain.errors import (
     InvalidRequest,
     NotAllowed,
@@ -57,10 +56,7 @@ def answer(status: HTTPStatus, reason: str, **more: Any) -> Response:
 def _answer(error: PostroomError) -> Response:
     for kind, status, reason in _TABLE:
         if isinstance(error, kind):
-            response = answer(status, reason or str(error))
-            if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                discard_rest(response)
-            return response
+            return answer(status, reason or str(error))
     return _answer_unexpected(error)
 
 

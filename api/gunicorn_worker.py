@@ -1,20 +1,45 @@
-"""gunicorn's threaded worker, with errors that are JSON like all our others.
+"""gunicorn's threaded worker, in which threads wait for no client, and all errors are JSON.
 
-gunicorn answers what it can't parse (a malformed request line, headers over its limits) by itself, in HTML,
-and logs the text of the request. Neither must happen here.
+gunicorn gives a connection a thread at its first byte, and the thread then waits for the rest: a few dozen
+slow clients stop everybody else. Here the worker's loop receives without waiting, and a thread gets what is
+whole. Nor does the loop wait for a client to close, as gunicorn's does for up to 2 s each.
+
+What gunicorn can't parse (a malformed request line, headers over its limits) it answers in HTML, and logs
+the text of the request. Neither must happen here.
 """
 
 import contextlib
 import json
 import logging
+import selectors
 import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.http import RequestParser, errors
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from api.arrival import Arrival, Ending
+from api.errors import RETRY_AFTER
 
 log = logging.getLogger(__name__)
+
+RECEIVE_SECONDS = 10.0
+"""For a whole request, head and body, from its first byte on."""
+
+SEND_SECONDS = 10.0
+LINGER_SECONDS = 5.0
+"""How long after the answer the rest of a request is taken in, so that the client can read the answer."""
+
+MOST_RECEIVING = 64 * 1024 * 1024
+"""Bytes of incomplete requests in one worker. What comes on top is refused."""
+
+_PIECE = 64 * 1024
 
 _STATUSES: list[tuple[type[Exception], HTTPStatus]] = [
     (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
@@ -25,20 +50,178 @@ _STATUSES: list[tuple[type[Exception], HTTPStatus]] = [
 ]
 
 
-class JsonErrorWorker(ThreadWorker):
+class Connection(TConn):
+    """A connection whose requests are parsed from what was received, never from the socket."""
+
+    parser: RequestParser
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.parser = RequestParser(cfg, (), client)
+        self.initialized = True
+        self.arrival = Arrival(most_body=0)
+
+
+class PatientWorker(ThreadWorker):
+    """A connection is kept alive (silent, as a new one is too), pending (a request is coming in), with a
+    thread, or lingering; the deques are in the order of their timeouts. ``handle`` and what begins with that
+    name runs in the threads, all else in the loop.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lingering: deque[Connection] = deque()
+        self._receiving = 0
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, client = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        conn = Connection(self.cfg, accepted, client, listener.getsockname())
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        self._watch(conn, self.on_client_socket_readable)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """A request begins; it is given a thread once it is whole."""
+        conn.sock.setblocking(False)
+        conn.arrival = Arrival(most_body=self.wsgi.config["MAX_CONTENT_LENGTH"])  # type: ignore[attr-defined]  # Flask
+        conn.timeout = time.monotonic() + RECEIVE_SECONDS
+        self.pending_conns.append(conn)
+        self._watch(conn, self.on_pending_socket_readable)
+        if read_ahead := conn.parser.unreader.take_buffered():
+            self._take(conn, read_ahead)
+        else:
+            self.on_pending_socket_readable(conn, conn.sock)
+
+    def on_pending_socket_readable(self, conn: Any, client: socket.socket) -> None:
+        try:
+            piece = client.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        self._take(conn, piece)
+
+    def murder_pending(self) -> None:
+        """Called every second or more often: end what has taken too long."""
+        now = time.monotonic()
+        while self.pending_conns and _is_due(self.pending_conns[0], now):
+            self._refuse(self.pending_conns[0], HTTPStatus.REQUEST_TIMEOUT)
+        while self._lingering and _is_due(self._lingering[0], now):
+            self._drop(self._lingering[0])
+
+    def finish_request(self, conn: Any, fs: Future[bool]) -> None:
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._linger(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        req._expected_100_continue = False  # it was told to continue while it was pending
+        if conn.arrival.ending is Ending.CUT_OFF:
+            req.force_close()
+        conn.sock.settimeout(SEND_SECONDS)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError:
+            raise StopIteration from None  # it does not read its answers; handle() then closes
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         status = next((s for kind, s in _STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
         level = logging.ERROR if status is HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         log.log(level, "request not answered by the app kind=%s status=%d", type(exc).__name__, status)
         with contextlib.suppress(OSError):
+            client.settimeout(SEND_SECONDS)
             client.sendall(_error(status))
+
+    def _take(self, conn: Connection, piece: bytes) -> None:
+        """One more piece of a pending request; an empty one is its end."""
+        arrival = conn.arrival
+        if piece:
+            self._receiving += len(piece)
+            arrival.feed(piece)
+        elif arrival.received:
+            arrival.end()
+        else:
+            self._stop_receiving(conn)
+            self._close(conn)
+            return
+        if arrival.ending is Ending.HEAD_TOO_LARGE:
+            self._refuse(conn, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif arrival.ending is not None:
+            self._stop_receiving(conn)
+            conn.parser.unreader.unread(bytes(arrival.received))
+            super().enqueue_req(conn)
+        elif self._receiving > MOST_RECEIVING:
+            self._refuse(conn, HTTPStatus.SERVICE_UNAVAILABLE)
+        elif arrival.expects_continue:
+            arrival.expects_continue = False
+            with contextlib.suppress(OSError):
+                conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _stop_receiving(self, conn: Connection) -> None:
+        self._receiving -= len(conn.arrival.received)
+        self.pending_conns.remove(conn)
+        self.poller.unregister(conn.sock)
+
+    def _refuse(self, conn: Any, status: HTTPStatus) -> None:
+        log.info("request not taken in whole status=%d", status)
+        self._stop_receiving(conn)
+        with contextlib.suppress(OSError):
+            conn.sock.send(_error(status))
+        self._linger(conn)
+
+    def _linger(self, conn: Connection) -> None:
+        """Close once the client has: a connection that is closed with something unread is reset, and the
+        client may lose the answer (RFC 9112, section 9.6).
+        """
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self._lingering.append(conn)
+        self._watch(conn, self._discard)
+
+    def _discard(self, conn: Connection, client: socket.socket) -> None:
+        try:
+            if client.recv(_PIECE):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._drop(conn)
+
+    def _drop(self, conn: Connection) -> None:
+        self._lingering.remove(conn)
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _watch(self, conn: Connection, readable: Callable[[Any, socket.socket], None]) -> None:
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(readable, conn))
+
+
+def _is_due(conn: TConn, now: float) -> bool:
+    return conn.timeout is not None and conn.timeout <= now
 
 
 def _error(status: HTTPStatus) -> bytes:
     word = "denied" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
     body = json.dumps({"status": word, "reason": status.phrase.lower()}).encode()
+    retry_after = f"Retry-After: {RETRY_AFTER}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        f"{retry_after}"
         "Connection: close\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

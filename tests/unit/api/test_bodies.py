@@ -2,11 +2,11 @@ from collections.abc import Callable
 from io import BytesIO
 
 import pytest
-from flask import Flask, Response
+from flask import Flask
 from gunicorn.http.errors import InvalidChunkSize
 from werkzeug.test import create_environ
 
-from api.bodies import discard_rest, read_body
+from api.bodies import read_body
 from delivery.domain.errors import InvalidRequest, RequestTooLarge
 
 LIMIT = 100
@@ -58,18 +58,3 @@ def test_no_more_than_the_limit_is_read_of_a_body() -> None:
 def test_broken_chunks_are_the_callers_fault() -> None:
     with pytest.raises(InvalidRequest, match="not well-formed"):
         _in_request(Raising(InvalidChunkSize(b"zz")), read_body)
-
-
-def test_what_is_left_of_a_body_is_read_only_when_the_answer_is_out() -> None:
-    stream = BytesIO(b"x" * 500_000)
-    response = Response()
-    _in_request(stream, lambda: discard_rest(response))
-    assert stream.tell() == 0
-    response.close()
-    assert stream.tell() == 500_000
-
-
-def test_a_caller_that_goes_away_meanwhile_is_no_fault() -> None:
-    response = Response()
-    _in_request(Raising(ConnectionResetError()), lambda: discard_rest(response))
-    response.close()
