@@ -1,17 +1,16 @@
 """The checks loops: unknown outcomes and overdue reports are asked about, and decided at their deadline.
 
-Two loops, because a status endpoint that answers slowly must not hold up what a deadline decides. Of each,
-one process at a time does the work; another takes over when it is gone for three turns. The budget holds
-even if two ask: it is a document of its own.
+Two loops, because a status endpoint that answers slowly must not hold up what a deadline decides. The
+budget holds even if two processes ask: it is a document of its own.
 """
 
 import asyncio
 import logging
 
+from consumers.leading import lead
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
-from delivery.domain.errors import StoreUnavailable
 from delivery.use_cases.ask_about_emails import ask_about_emails
 from delivery.use_cases.decide_unknowns import decide_unknowns
 
@@ -22,28 +21,17 @@ DECIDING = "decisions"
 
 
 async def ask_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
-    while True:
-        await asyncio.sleep(parts.config.loops.check_interval.total_seconds())
-        try:
-            if await _is_ours(parts, ASKING):
-                await _ask(parts, outbox=outbox, announcer=announcer)
-        except StoreUnavailable:
-            continue
+    async def turn() -> None:
+        await _ask(parts, outbox=outbox, announcer=announcer)
+
+    await lead(ASKING, leases=parts.store.leadership, interval=parts.config.loops.check_interval, turn=turn)
 
 
 async def decide_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
-    while True:
-        await asyncio.sleep(parts.config.loops.check_interval.total_seconds())
-        try:
-            if await _is_ours(parts, DECIDING):
-                await _decide(parts, outbox=outbox, announcer=announcer)
-        except StoreUnavailable:
-            continue
+    async def turn() -> None:
+        await _decide(parts, outbox=outbox, announcer=announcer)
 
-
-async def _is_ours(parts: ConsumerParts, loop: str) -> bool:
-    ttl = parts.config.loops.check_interval * 3
-    return await asyncio.to_thread(lambda: parts.store.leadership.hold(loop, now=utc_now(), ttl=ttl))
+    await lead(DECIDING, leases=parts.store.leadership, interval=parts.config.loops.check_interval, turn=turn)
 
 
 async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import datetime
 
+from consumers.leading import lead
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
@@ -20,35 +22,44 @@ LOOP = "lost messages"
 
 async def find_lost_forever(parts: ConsumerParts, *, outbox: Outbox, watermarks: Watermarks) -> None:
     """Every process says how far its lanes have come; one at a time looks for what is lost."""
+    await asyncio.gather(_tell_watermarks(parts, watermarks), _find_lost(parts, outbox))
+
+
+async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None:
+    while True:
+        await asyncio.sleep(parts.config.loops.reconcile_interval.total_seconds())
+        with suppress(StoreUnavailable):
+            await asyncio.to_thread(parts.store.waiting.raise_watermarks, watermarks.take())
+
+
+async def _find_lost(parts: ConsumerParts, outbox: Outbox) -> None:
     margin, interval = parts.config.loops.lost_margin, parts.config.loops.reconcile_interval
-    waiting = parts.store.waiting
     probed: dict[Way, datetime] = {}
 
-    def turn() -> LostMessages:
+    def found() -> LostMessages:
         now = utc_now()
-        waiting.raise_watermarks(watermarks.take())
-        if not parts.store.leadership.hold(LOOP, now=now, ttl=interval * 3):
-            return LostMessages()
 
         def may_probe(way: Way) -> bool:
             return way not in probed or now - probed[way] >= margin
 
-        return find_lost_messages(waiting=waiting, may_probe=may_probe, margin=margin, now=now)
+        return find_lost_messages(waiting=parts.store.waiting, may_probe=may_probe, margin=margin, now=now)
 
-    while True:
-        await asyncio.sleep(interval.total_seconds())
-        if not parts.publisher.is_connected:
-            continue
-        try:
-            lost = await asyncio.to_thread(turn)
-        except StoreUnavailable:
-            continue
+    async def turn() -> None:
+        lost = await asyncio.to_thread(found)
         outbox.hand_over(lost.owed)
         if lost.owed:
             log.warning("messages lost by the broker, published again count=%d", len(lost.owed))
         if lost.probes:
-            probed |= dict.fromkeys(lost.probes, utc_now())
+            probed.update(dict.fromkeys(lost.probes, utc_now()))
             await parts.publisher.publish([_probe(way) for way in lost.probes])
+
+    await lead(
+        LOOP,
+        leases=parts.store.leadership,
+        interval=interval,
+        turn=turn,
+        is_able=lambda: parts.publisher.is_connected,
+    )
 
 
 def _probe(way: Way) -> Outgoing:

@@ -1,11 +1,10 @@
 """The relay loop: what stayed owed is published as soon as the broker takes it, most urgent lane first."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from consumers.leading import lead
 from delivery.bootstrap import ConsumerParts, utc_now
-from delivery.domain.errors import StoreUnavailable
 from delivery.use_cases.publish_owed import Owed
 from delivery.use_cases.relay_owed import relay_owed
 
@@ -15,23 +14,20 @@ LOOP = "relay"
 
 
 async def relay_forever(parts: ConsumerParts, publish: Callable[[Sequence[Owed]], Awaitable[int]]) -> None:
-    """One process at a time does the work; another takes over when it is gone for three turns."""
     loops, store = parts.config.loops, parts.store
 
-    def is_ours() -> bool:
-        return store.leadership.hold(LOOP, now=utc_now(), ttl=loops.relay_interval * 3)
+    def is_connected() -> bool:
+        return parts.publisher.is_connected
 
     async def may_go_on() -> bool:
-        return parts.publisher.is_connected and await asyncio.to_thread(is_ours)
+        return is_connected()
 
-    while True:
-        await asyncio.sleep(loops.relay_interval.total_seconds())
+    async def turn() -> None:
         older_than = utc_now() - loops.relay_grace
-        try:
-            published = await relay_owed(
-                emails=store.emails, publish=publish, may_go_on=may_go_on, older_than=older_than
-            )
-        except StoreUnavailable:
-            continue
+        published = await relay_owed(
+            emails=store.emails, publish=publish, may_go_on=may_go_on, older_than=older_than
+        )
         if published:
             log.info("relayed count=%d", published)
+
+    await lead(LOOP, leases=store.leadership, interval=loops.relay_interval, turn=turn, is_able=is_connected)
