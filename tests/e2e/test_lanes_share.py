@@ -63,7 +63,7 @@ def test_under_a_transactional_overload_bulk_keeps_its_weight(
     weights = "[lanes.transactional]\nweight = 3\n[lanes.bulk]\nweight = 1\n"
     system = start_system(config=CONFIG + weights)
     system.consumers[0].stop(within=30)
-    system.provider.set_faults(latency=0.2)
+    system.provider.set_faults(latency=0.6)  # long beside the way of a message, so that no lane runs dry
     bodies = [email(lane=lane, recipient=f"{lane}@example.com") for lane in ("transactional", "bulk")]
     system.api.send_many(bodies * 400)
     wait_until(
@@ -72,12 +72,12 @@ def test_under_a_transactional_overload_bulk_keeps_its_weight(
         what="both lanes are full",
     )
     system.start()
-    wait_until(lambda: system.provider.received() >= 240, within=60, what="many were submitted")
+    wait_until(lambda: system.provider.received() > 180, within=60, what="many were submitted")
 
-    first = [submission["recipient"] for submission in system.provider.submissions()[:240]]
+    first = [submission["recipient"] for submission in system.provider.submissions()[:180]]
     bulk = first.count("bulk@example.com")
     print(f"of the first {len(first)} submissions {bulk} were bulk; its weight is a quarter")
-    assert 0.8 * 60 <= bulk <= 1.2 * 60
+    assert 0.8 * 45 <= bulk <= 1.2 * 45
 
 
 def publish_as_service(vhost: VirtualHost, routing_key: str, count: int, *, recipient: str) -> None:
