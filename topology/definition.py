@@ -67,6 +67,15 @@ _EXCHANGES = (
         why="Between our own parts. Every publish is mandatory: what has no queue is an error, not a loss.",
     ),
     Exchange(
+        name=names.DUE_EXCHANGE,
+        type=ExchangeType.DIRECT,
+        # Apart from `email`, for its alternate exchange. At-least-once keeps what has no route for ever, 32
+        # such messages keep everything behind them, and no purge removes them: letters that a person moves
+        # into a delay, with its name as their key, would stop it for good.
+        arguments={"alternate-exchange": names.UNROUTED_EXCHANGE},
+        why="Where delays end, with the lane as key. What was moved into a delay has no lane: to unrouted.",
+    ),
+    Exchange(
         name=names.INGEST_EXCHANGE,
         type=ExchangeType.TOPIC,
         arguments={"alternate-exchange": names.UNROUTED_EXCHANGE},
@@ -75,7 +84,7 @@ _EXCHANGES = (
     Exchange(
         name=names.UNROUTED_EXCHANGE,
         type=ExchangeType.FANOUT,
-        why="Catches what services publish with a key of no lane, so that nothing vanishes.",
+        why="Catches what services publish, or a delay ends, with a key of no lane: nothing vanishes.",
     ),
     Exchange(
         name=names.EVENTS_EXCHANGE,
@@ -132,7 +141,7 @@ _OTHER_QUEUES = (
     Queue(
         name=names.UNROUTED_QUEUE,
         arguments=_KEEP,
-        why="What services published with a key of no lane. The only copy; never move it into a lane.",
+        why="What was published or moved and has no lane. May be the only copy; never move it into a lane.",
     ),
     Queue(
         name=names.PROVIDER_EVENT_QUEUE,
@@ -161,7 +170,7 @@ def _delay_queue(step: str) -> Queue:
         arguments={
             "x-queue-type": "quorum",
             "x-message-ttl": int(parse_step(step).total_seconds() * 1000),
-            "x-dead-letter-exchange": names.EMAIL_EXCHANGE,
+            "x-dead-letter-exchange": names.DUE_EXCHANGE,
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         },
@@ -171,7 +180,8 @@ def _delay_queue(step: str) -> Queue:
 
 _BINDINGS = (
     *(
-        Binding(exchange=names.EMAIL_EXCHANGE, queue=names.lane_queue(lane), routing_key=lane)
+        Binding(exchange=exchange, queue=names.lane_queue(lane), routing_key=lane)
+        for exchange in (names.EMAIL_EXCHANGE, names.DUE_EXCHANGE)
         for lane in names.LANES
     ),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.DEAD_QUEUE, routing_key=names.DEAD_KEY),

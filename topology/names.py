@@ -1,10 +1,11 @@
 """The names on the broker. Whoever publishes or consumes takes them from here."""
 
 LANES = ("critical", "transactional", "standard", "bulk")
-"""The lanes, most urgent first. A lane's name is its routing key on the exchange `email`."""
+"""The lanes, most urgent first. A lane's name is its routing key on the exchanges `email` and `email.due`."""
 
 # Exchanges
 EMAIL_EXCHANGE = "email"
+DUE_EXCHANGE = "email.due"
 INGEST_EXCHANGE = "email.ingest"
 EVENTS_EXCHANGE = "email.events"
 UNROUTED_EXCHANGE = "unrouted"

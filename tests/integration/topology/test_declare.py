@@ -63,7 +63,7 @@ def test_an_exchange_with_another_argument_is_named_with_what_differs(declared: 
     topology = postroom_topology()
     without_alternate = tuple(replace(exchange, arguments={}) for exchange in topology.exchanges)
     with pytest.raises(
-        TopologyMismatch, match=r"^exchange email\.ingest exists, but differs: alternate-exchange: "
+        TopologyMismatch, match=r"^exchange email\.due exists, but differs: alternate-exchange: "
     ):
         declare_on(declared, replace(topology, exchanges=without_alternate))
 

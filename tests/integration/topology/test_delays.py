@@ -31,8 +31,15 @@ def test_a_short_delay_waits_behind_no_long_one(declared: VirtualHost) -> None:
     assert take(declared.amqp, "email.bulk").body == b"short"
 
 
-def test_a_message_whose_lane_is_gone_waits_instead_of_vanishing(declared: VirtualHost) -> None:
-    unbind(declared, queue="email.bulk", exchange="email", routing_key="bulk")
+def test_a_message_whose_lane_is_gone_is_kept(declared: VirtualHost) -> None:
+    unbind(declared, queue="email.bulk", exchange="email.due", routing_key="bulk")
+    declared.amqp.publish("delay.1s", "bulk", [Outgoing(body=b"homeless")])
+    assert take(declared.amqp, "unrouted").body == b"homeless"
+
+
+def test_a_message_waits_as_long_as_even_unrouted_is_gone(declared: VirtualHost) -> None:
+    unbind(declared, queue="email.bulk", exchange="email.due", routing_key="bulk")
+    unbind(declared, queue="unrouted", exchange="unrouted", routing_key="")
     declared.amqp.publish("delay.1s", "bulk", [Outgoing(body=b"homeless")])
     held_back(declared, "delay.1s")
 
@@ -42,7 +49,7 @@ def test_nothing_is_lost_when_the_wait_ends_while_the_broker_is_down(
 ) -> None:
     """With a classic delay queue, 3.10 loses all that goes to a quorum queue, even in a graceful restart."""
     server = own_broker()
-    targets = {"bulk": "email.bulk", "provider_event": "provider_event"}
+    targets = {"bulk": "email.bulk", "no lane": "unrouted"}
     with server.vhost() as vhost:
         declare_on(vhost, postroom_topology())
         published_at = time.monotonic()

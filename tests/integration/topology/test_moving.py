@@ -32,6 +32,16 @@ def test_dead_letters_arrive_unchanged(declared: VirtualHost, destination: str) 
     assert declared.depth("email.dead") == 0
 
 
+def test_letters_moved_into_a_delay_end_in_unrouted_and_hold_up_no_retry(declared: VirtualHost) -> None:
+    letters = [Outgoing(body={"id": str(number), "gen": 3}) for number in range(40)]
+    declared.amqp.publish("email", "dead", letters)
+    declared.move_messages("email.dead", "delay.1s")
+    moved = {take(declared.amqp, "unrouted").body for _ in letters}
+    assert moved == {letter.message().body for letter in letters}
+    declared.amqp.publish("delay.1s", "bulk", [Outgoing(body=b"a retry")])
+    assert take(declared.amqp, "email.bulk").body == b"a retry"
+
+
 def test_what_was_unrouted_can_be_moved_into_ingest_and_is_still_its_services(declared: VirtualHost) -> None:
     with closing(AmqpClient(declared.service_url)) as service:
         service.publish("email.ingest", "blk.shop", [Outgoing(body=b"mistyped", user_id=declared.service)])

@@ -67,15 +67,14 @@ def test_nothing_but_a_delay_expires_and_nothing_drops_its_oldest(topology: Topo
 
 
 def test_dead_lettering_is_at_least_once_and_ends_in_a_queue(topology: Topology) -> None:
-    private_keys = keys(topology, names.EMAIL_EXCHANGE)
     for each in topology.queues:
         if "x-dead-letter-exchange" not in each.arguments:
             continue
         assert each.arguments["x-queue-type"] == "quorum"
-        assert each.arguments["x-dead-letter-exchange"] == names.EMAIL_EXCHANGE
         assert each.arguments["x-dead-letter-strategy"] == "at-least-once"
         assert each.arguments["x-overflow"] == "reject-publish"
-        assert each.arguments.get("x-dead-letter-routing-key", names.LANES[0]) in private_keys
+        known_keys = keys(topology, str(each.arguments["x-dead-letter-exchange"]))
+        assert each.arguments.get("x-dead-letter-routing-key", names.LANES[0]) in known_keys
 
 
 @pytest.mark.parametrize("lane", ["critical", "transactional", "standard", "bulk"])
@@ -105,6 +104,11 @@ def test_a_delay_step_is_a_fanout_exchange_and_a_queue_that_keeps_the_lane(topol
     arguments = queue(topology, "delay.15m").arguments
     assert arguments["x-message-ttl"] == 15 * 60 * 1000
     assert "x-dead-letter-routing-key" not in arguments
+    assert arguments["x-dead-letter-exchange"] == "email.due"
+
+
+def test_what_is_due_reaches_the_lanes_and_nothing_else(topology: Topology) -> None:
+    assert keys(topology, "email.due") == {lane: f"email.{lane}" for lane in names.LANES}
 
 
 def test_private_publishes_reach_exactly_these_queues(topology: Topology) -> None:
@@ -125,7 +129,8 @@ def test_an_unroutable_private_publish_is_caught_by_no_alternate_exchange(topolo
         exchange.name: exchange.arguments.get("alternate-exchange") for exchange in topology.exchanges
     }
     assert {name: alternate for name, alternate in alternates.items() if alternate} == {
-        "email.ingest": "unrouted"
+        "email.due": "unrouted",
+        "email.ingest": "unrouted",
     }
 
 
