@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 
 from flask import Flask, request
 
@@ -17,7 +18,11 @@ OPEN_ENDPOINTS = frozenset(
     }
 )
 
-_FORWARDING_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_FORWARDING_HEADER = re.compile(
+    r"forwarded|via|x-forwarded-.+|x-real-ip|(.+-)?client-ip|cf-connecting-ip", re.IGNORECASE
+)
+_LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_LOOPBACK_ORIGIN = re.compile(f"https?://{_LOOPBACK_HOST.pattern}", re.IGNORECASE)
 
 
 def register(app: Flask, *, keys: tuple[str, ...]) -> None:
@@ -44,8 +49,12 @@ def _require_key(keys: tuple[bytes, ...]) -> None:
 
 
 def _require_loopback() -> None:
-    """A request that was forwarded comes from somewhere else, whoever handed it over."""
-    if any(name in request.headers for name in _FORWARDING_HEADERS):
+    """A request that was forwarded comes from somewhere else, whoever handed it over.
+
+    Host and Origin are for browsers on this machine: a page from elsewhere that had its own name resolve to
+    127.0.0.1 (DNS rebinding) sends that name as Host, and any page that writes sends its Origin.
+    """
+    if any(_FORWARDING_HEADER.fullmatch(name) for name in request.headers.keys()):  # noqa: SIM118 - not a dict
         raise NotAllowed("without API_KEYS, forwarded requests are refused")
     try:
         is_local = ipaddress.ip_address(request.remote_addr or "").is_loopback
@@ -53,3 +62,7 @@ def _require_loopback() -> None:
         is_local = False
     if not is_local:
         raise NotAllowed("without API_KEYS, only this machine may call")
+    if not _LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")):
+        raise NotAllowed("without API_KEYS, the Host must be localhost, 127.0.0.1 or [::1]")
+    if not all(_LOOPBACK_ORIGIN.fullmatch(origin) for origin in request.headers.getlist("Origin")):
+        raise NotAllowed("without API_KEYS, pages from elsewhere may not call")

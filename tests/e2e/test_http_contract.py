@@ -205,6 +205,21 @@ def test_without_keys_a_forwarded_request_is_refused(keyless: Whole) -> None:
     refused(response, 403, "without API_KEYS, forwarded requests are refused")
 
 
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"Host: rebound.example.com", "the Host must be localhost, 127.0.0.1 or [::1]"),
+        (b"Host: localhost\r\nOrigin: https://example.com", "pages from elsewhere may not call"),
+        (b"Host: localhost\r\nTrue-Client-IP: 127.0.0.1", "forwarded requests are refused"),
+    ],
+)
+def test_without_keys_a_browser_on_this_machine_is_no_way_in(
+    keyless: Whole, header: bytes, reason: str
+) -> None:
+    answer = raw(keyless, b"GET /status HTTP/1.1\r\n" + header + b"\r\n\r\n")
+    assert (answer.status, answer.json["reason"]) == (403, f"without API_KEYS, {reason}")
+
+
 def test_webhooks_are_for_the_provider_alone(api: Api) -> None:
     path = "/webhooks/mail-delivery-service"
     report = {"ID": str(uuid.uuid4()), "STATUS": "DELIVERED"}

@@ -102,11 +102,92 @@ def test_without_keys_nobody_else_may(api: FakeApi, address: str) -> None:
     assert response.json == {"status": "denied", "reason": "without API_KEYS, only this machine may call"}
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "x-forwarded-anything",
+        "X-Real-IP",
+        "Via",
+        "Client-IP",
+        "X-Client-IP",
+        "True-Client-IP",
+        "X-Cluster-Client-IP",
+        "CF-Connecting-IP",
+    ],
+)
 def test_without_keys_a_forwarded_request_is_refused(api: FakeApi, header: str) -> None:
     response = api.client.get("/status", headers={header: "127.0.0.1"})
     assert response.status_code == 403
     assert response.json == {"status": "denied", "reason": "without API_KEYS, forwarded requests are refused"}
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8080"]
+)
+def test_without_keys_this_machine_has_these_names(api: FakeApi, host: str) -> None:
+    response = api.client.get("/status", headers={"Host": host, "Origin": f"http://{host}"})
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "rebound.example.com",
+        "rebound.example.com:8080",
+        "localhost.example.com",
+        "127.0.0.1.example.com",
+        "example.com@localhost",
+        "localhost,example.com",
+        "localhost:",
+        "::1",
+        "0.0.0.0",
+        "192.0.2.1",
+    ],
+)
+def test_without_keys_any_other_host_is_refused(api: FakeApi, host: str) -> None:
+    response = api.client.get("/status", headers={"Host": host})
+    assert response.status_code == 403
+    reason = "without API_KEYS, the Host must be localhost, 127.0.0.1 or [::1]"
+    assert response.json == {"status": "denied", "reason": reason}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "",
+        "https://example.com",
+        "http://localhost.example.com",
+        "http://localhost, http://example.com",
+    ],
+)
+def test_without_keys_pages_from_elsewhere_are_refused(api: FakeApi, origin: str) -> None:
+    response = api.client.get("/status", headers={"Origin": origin})
+    assert response.status_code == 403
+    assert response.json == {
+        "status": "denied",
+        "reason": "without API_KEYS, pages from elsewhere may not call",
+    }
+
+
+def test_with_keys_any_host_and_origin_will_do(start: Start) -> None:
+    headers = {"Authorization": "Bearer first", "Host": "mail.example.com", "Origin": "https://example.com"}
+    assert start(**KEYS).client.get("/status", headers=headers).status_code == 400
+
+
+def test_webhooks_are_open_to_all(api: FakeApi) -> None:
+    response = api.client.post(
+        "/webhooks/mail-delivery-service/token",
+        data=b'{"ID": "01a201dd-46e8-75da-aeb0-7ae16905b066", "STATUS": "DELIVERED"}',
+        headers={"Host": "mail.example.com", "X-Forwarded-For": "192.0.2.1", "Origin": "null"},
+        environ_overrides={"REMOTE_ADDR": "192.0.2.1"},
+    )
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("environ", [{}, KEYS])
@@ -114,6 +195,8 @@ def test_health_is_open_to_all(start: Start, environ: dict[str, str]) -> None:
     api = start(**environ)
     for path in ("/livez", "/readyz"):
         response = api.client.get(
-            path, headers={"X-Forwarded-For": "1.2.3.4"}, environ_overrides={"REMOTE_ADDR": "192.0.2.1"}
+            path,
+            headers={"X-Forwarded-For": "1.2.3.4", "Host": "mail.example.com"},
+            environ_overrides={"REMOTE_ADDR": "192.0.2.1"},
         )
         assert response.status_code == 200
