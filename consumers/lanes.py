@@ -161,9 +161,8 @@ class LanesConsumer:
                 email = decode_email(message.body)
             except InvalidRequest as error:  # a person moved something into a lane that is no email
                 self._slots.release(lane)
-                await refuse(
-                    message, queue=lane_queue(lane), reason=str(error), publisher=self._parts.publisher
-                )
+                # In a task of its own: a publish that hangs must not hold up the claims of every lane.
+                self._spawn(self._refuse(lane, message, str(error)))
                 continue
             if email.email_id == PROBE_ID:
                 self._slots.release(lane)
@@ -172,6 +171,9 @@ class LanesConsumer:
             else:
                 readable.append(_Readable(lane, message, email))
         return readable
+
+    async def _refuse(self, lane: Lane, message: AbstractIncomingMessage, reason: str) -> None:
+        await refuse(message, queue=lane_queue(lane), reason=reason, publisher=self._parts.publisher)
 
     def _begin(self, readable: list[_Readable], result: ClaimResult) -> None:
         """Start a submission for what was won; each stray message is settled besides."""

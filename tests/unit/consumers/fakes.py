@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -24,6 +25,7 @@ class Incoming:
     correlation_id: str | None = "c"
     reply_to: str | None = None
     priority: int | None = None
+    timestamp: datetime | None = None
     headers: dict[str, Any] = field(default_factory=lambda: {"x-death": [], "trace": "1"})
     error: BaseException | None = None
     verdicts: list[str] = field(default_factory=list)
