@@ -75,13 +75,20 @@ def encode_event(event_id: str) -> bytes:
     return json.dumps({"id": event_id}).encode()
 
 
+_EVENT_ID = re.compile(r"[a-z0-9][a-z0-9-]*:[!-~]+")
+"""``<provider>:<the provider's id or a hash>``, as ProviderEvent.event_id makes it."""
+
+
 def decode_event(body: bytes) -> str:
-    """Parse ``{"id"}`` of a provider event. Raises InvalidRequest for anything else."""
+    """Parse ``{"id"}`` of a provider event. Raises InvalidRequest for anything else.
+
+    The id of an email is none: a letter moved here by mistake must be kept, not dropped as applied.
+    """
     try:
         event_id = json.loads(body)["id"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidRequest("not an event message") from error
-    if not isinstance(event_id, str) or not event_id.isprintable():
+    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
         raise InvalidRequest("not an event message")
     return event_id
 

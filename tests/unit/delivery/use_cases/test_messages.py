@@ -85,13 +85,24 @@ def test_no_message_breaks_its_consumer(body: bytes) -> None:
 def test_an_events_message_is_its_id() -> None:
     message = event_message(OwedEvent(event_id="provider:1"))
     assert decode_event(message.body) == "provider:1"
-    assert decode_event(encode_event("x")) == "x"
+    assert decode_event(encode_event("p:a/b=")) == "p:a/b="
     assert (message.exchange, message.routing_key, message.mandatory) == ("email", "provider_event", True)
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"[]", b'{"id":1}', b'{"id":"\\ud800"}', b"[" * 100_000],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"id":1}',
+        b'{"id":"\\ud800"}',
+        b"[" * 100_000,
+        encode_email(EMAIL_ID, 1),
+        b'{"id":"p:"}',
+        b'{"id":":x"}',
+        b'{"id":"p:x y"}',
+    ],
     ids=lambda body: ascii(body)[:30],
 )
 def test_what_is_no_event_message_is_refused(body: bytes) -> None:
