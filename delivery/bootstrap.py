@@ -167,8 +167,8 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         store=store,
         contract=SendContract(extra_fields=config.provider.extra_fields),
         publishing=publishing,
-        accept=GroupCommit(accept, name="accepting"),
-        record=GroupCommit(record, name="recording"),
+        accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.content.size),
+        record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),
     )
 
 

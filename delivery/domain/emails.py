@@ -20,6 +20,11 @@ class Content:
     subject: str | None = None
     text: str | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes in UTF-8, of what may be many."""
+        return len(self.message.encode()) + len((self.text or "").encode())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailRequest:

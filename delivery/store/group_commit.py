@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -17,6 +18,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_BATCH = 500
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""Of several items. One that is larger goes alone: the time that a write takes grows with its bytes."""
+
+
+def _nothing(_item: object) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[Item, Result]):
+    item: Item
+    size: int
+    future: Future[Result]
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -24,14 +38,21 @@ class GroupCommit(Generic[Item, Result]):
 
     write: takes the batch, returns for each item in order its result, or the error that this item's caller
     hears; what it raises reaches every caller of that batch. Start it after a fork, never before.
+
+    size: about how many bytes an item has, where that may be many.
     """
 
     def __init__(
-        self, write: Callable[[Sequence[Item]], Sequence[Result | PostroomError]], *, name: str
+        self,
+        write: Callable[[Sequence[Item]], Sequence[Result | PostroomError]],
+        *,
+        name: str,
+        size: Callable[[Item], int] = _nothing,
     ) -> None:
         self._write = write
         self._name = name
-        self._waiting: deque[tuple[Item, Future[Result]]] = deque()
+        self._size = size
+        self._waiting: deque[Waiting[Item, Result]] = deque()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -43,9 +64,10 @@ class GroupCommit(Generic[Item, Result]):
         it was being written.
         """
         future: Future[Result] = Future()
+        waiting = Waiting(item, self._size(item), future)
         deadline = time.monotonic() + within.total_seconds()
         with self._wake:
-            self._waiting.append((item, future))
+            self._waiting.append(waiting)
             self._start()
             self._wake.notify()
         try:
@@ -64,26 +86,30 @@ class GroupCommit(Generic[Item, Result]):
         while True:
             batch = self._take()
             try:
-                results = self._write([item for item, _ in batch])
+                results = self._write([each.item for each in batch])
                 answers = list(zip(batch, results, strict=True))
             except BaseException as error:
-                for _, future in batch:
-                    future.set_exception(error)
+                for each in batch:
+                    each.future.set_exception(error)
             else:
-                for (_, future), result in answers:
+                for each, result in answers:
                     if isinstance(result, PostroomError):
-                        future.set_exception(result)
+                        each.future.set_exception(result)
                     else:
-                        future.set_result(result)
+                        each.future.set_result(result)
 
-    def _take(self) -> list[tuple[Item, Future[Result]]]:
-        batch: list[tuple[Item, Future[Result]]] = []
+    def _take(self) -> list[Waiting[Item, Result]]:
+        batch: list[Waiting[Item, Result]] = []
+        size = 0
         with self._wake:
             while not batch:
                 while not self._waiting:
                     self._wake.wait()
                 while self._waiting and len(batch) < MAX_BATCH:
-                    item, future = self._waiting.popleft()
-                    if future.set_running_or_notify_cancel():
-                        batch.append((item, future))
+                    if batch and size + self._waiting[0].size > MAX_BATCH_BYTES:
+                        break
+                    first = self._waiting.popleft()
+                    if first.future.set_running_or_notify_cancel():
+                        batch.append(first)
+                        size += first.size
         return batch

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from delivery.domain.errors import NotStored, PostroomError, StoreOutcomeUnknown, StoreUnavailable
-from delivery.store.group_commit import MAX_BATCH, GroupCommit
+from delivery.store.group_commit import MAX_BATCH, MAX_BATCH_BYTES, GroupCommit, Waiting
 from tests.harness.deadline import wait_until
 
 LONG = timedelta(seconds=60)
@@ -75,7 +75,7 @@ def test_a_batch_has_a_most() -> None:
         first = threads.submit(group.commit, 0, within=LONG)
         writes.wait_until_begun(1)
         with group._wake:
-            group._waiting.extend((item, Future()) for item in range(1, MAX_BATCH + 2))
+            group._waiting.extend(Waiting(item, 0, Future()) for item in range(1, MAX_BATCH + 2))
         for _ in range(3):
             writes.end_one()
         first.result()
@@ -165,3 +165,19 @@ def test_what_is_being_written_at_its_deadline_may_have_happened() -> None:
 def test_no_thread_runs_before_the_first_item() -> None:
     GroupCommit(Writes(), name="a thread that should not be")
     assert "a thread that should not be" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_batch_ends_before_it_has_too_many_bytes() -> None:
+    writes = Writes(ends_by_itself=False)
+    third = MAX_BATCH_BYTES // 3
+    sizes = [0, third, third, third, third, 10 * MAX_BATCH_BYTES, 1, 2]
+    group = GroupCommit(writes, name="test", size=lambda item: sizes[item])
+    with ThreadPoolExecutor(len(sizes)) as threads:
+        futures = [threads.submit(group.commit, 0, within=LONG)]
+        writes.wait_until_begun(1)
+        for item in range(1, len(sizes)):
+            futures += _commit_many(threads, group, range(item, item + 1))
+        for _ in sizes:
+            writes.end_one()
+        assert [future.result() for future in futures] == [f"wrote {item}" for item in range(len(sizes))]
+    assert writes.batches == [[0], [1, 2, 3], [4], [5], [6, 7]]
