@@ -39,7 +39,6 @@ CONSUMERS_DIE = [
     after("claims", "claim", nth=2),
     after("provider", "submit", only="accepted", nth=3),
     after("provider", "submit", only="unavailable"),
-    after("claims", "settle", only="submitted"),
     after("claims", "settle", only="delay"),
     before("publisher", "publish", only="delay.1s"),
     after("publisher", "publish", only="delay.1s"),
@@ -56,8 +55,6 @@ CONSUMERS_DIE = [
 ]
 
 REVIVERS_DIE = [after("emails", "revive"), after("publisher", "publish", only="transactional")]
-
-GIVERS_DIE = [before("claims", "give_back"), after("claims", "give_back")]
 
 API_DIES = [
     before("emails", "insert", nth=3),
@@ -118,12 +115,12 @@ def test_letters_that_killed_consumers_were_reviving_are_revived(
     assert_others_finish(whole, flow)
 
 
-@pytest.mark.parametrize("failpoint", GIVERS_DIE, ids=str)
-def test_claims_that_killed_consumers_were_giving_back_are_taken_by_others(
-    whole: Whole, service: AmqpClient, tmp_path: Path, failpoint: Failpoint
+def test_claims_that_killed_consumers_gave_back_are_taken_by_others(
+    whole: Whole, service: AmqpClient, tmp_path: Path
 ) -> None:
     config = tmp_path / "gives-back.toml"
     config.write_text(GIVES_BACK)
+    failpoint = after("claims", "give_back")
     with failing_consumers(whole.system, failpoint, config=config) as consumers:
         flow = start_flow(whole, service, text=str(failpoint))
         wait_until_killed_by(failpoint, consumers)
@@ -145,18 +142,18 @@ def test_what_a_killed_api_accepted_is_sent(whole: Whole, failpoint: Failpoint) 
 
 
 def send_until_killed(whole: Whole, text: str) -> set[str]:
-    """Send from several connections until the API is gone; returns what it accepted."""
+    """Send from several connections, some on each, or until the API is gone; returns what it accepted."""
 
     def send(number: int) -> list[str]:
         accepted: list[str] = []
         with requests.Session() as session:
             session.trust_env = False
-            for _ in range(1000):
+            for _ in range(8):
                 try:
                     answer = session.post(
                         f"{whole.system.api.url}/send", json=email(message=text), timeout=30
                     )
-                except requests.ConnectionError:
+                except requests.RequestException:
                     return accepted
                 if answer.status_code == HTTPStatus.ACCEPTED:
                     accepted.append(answer.json()["request_id"])

@@ -34,7 +34,6 @@ LOST = [
     lost("reported", "apply"),
     lost("events", "record_effects"),
     lost("claims", "claim", nth=2, away=LONGER_THAN_A_LEASE),
-    lost("claims", "settle", only="delay", away=LONGER_THAN_A_LEASE),
 ]
 
 

@@ -43,7 +43,7 @@ class Load:
             while len(self.accepted) < self._emails:
                 try:
                     answer = session.post(self._url, json=email(), timeout=30)
-                except requests.ConnectionError:
+                except requests.RequestException:
                     self.other["none"] += 1
                     wait_until(lambda: accepts(self._port), within=60, what="the API listens")
                     continue

@@ -25,7 +25,6 @@ def assert_nothing_waits_unowed(database: StoreDatabase, vhost: VirtualHost, *, 
     in one of them at a later one: hence the deadline.
     """
 
-
     def nothing_does() -> bool:
         faults = what_waits_unowed(database, vhost)
         # Raised rather than returned: the exception's text is what a missed deadline shows.
@@ -99,4 +98,3 @@ def _message_for(email: Document) -> Message:
 
 def _name(email: Document) -> str:
     return f"{email['_id']} {email['state']} generation {email['gen']}"
-
