@@ -15,6 +15,9 @@ from stack.ports import LOOPBACK, accepts
 
 _DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _NODE = "postroom@localhost"
+MAX_MESSAGE_BYTES = 13 * 1024 * 1024
+"""A little above the largest api.max_body_bytes. The broker closes the channel of who publishes more."""
+
 _PLUGINS = "rabbitmq_management,rabbitmq_shovel,rabbitmq_shovel_management,rabbitmq_prometheus"
 
 
@@ -176,6 +179,7 @@ def _write_configuration(settings: BrokerSettings, folder: Path) -> None:
         "vm_memory_high_watermark.relative = 0.6",
         f"disk_free_limit.absolute = {settings.disk_free_limit}",
         "consumer_timeout = 1800000",
+        f"max_message_size = {MAX_MESSAGE_BYTES}",
         # The default of 512 MiB is also memory.
         "raft.wal_max_size_bytes = 64000000",
         f"collect_statistics_interval = {settings.statistics_interval}",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from stack.broker import MAX_MESSAGE_BYTES
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMPOSE = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
 EXAMPLE = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
@@ -35,3 +37,8 @@ def test_every_package_of_the_image_is_pinned(name: str) -> None:
 
 def test_the_image_gets_no_embedded_store() -> None:
     assert "secantusdb" not in pinned("requirements-services.in")
+
+
+def test_the_broker_takes_messages_of_the_same_size_as_under_make_run() -> None:
+    settings = (CHECKOUT / "container" / "rabbitmq.conf").read_text(encoding="utf-8")
+    assert re.findall(r"^max_message_size = (\d+)$", settings, re.M) == [str(MAX_MESSAGE_BYTES)]
