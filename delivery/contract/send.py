@@ -75,12 +75,22 @@ class SendContract:
 
 def _parse_object(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant)
+        body = json.loads(raw, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
     except (ValueError, RecursionError):
         raise InvalidRequest("body is not JSON") from None
     if not isinstance(body, dict):
         raise InvalidRequest("body must be a JSON object")
     return body
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two equal names some readers take the first, others the last (RFC 8259, section 4)."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise InvalidRequest(f"field {name[:100]!r} is given more than once")
+        fields[name] = value
+    return fields
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -122,6 +122,10 @@ def test_a_missing_field_is_named(api: Api) -> None:
         (b"[" * 100_000, "body is not JSON"),
         (b'{"priority": NaN}', "body is not JSON"),
         (b"[]", "body must be a JSON object"),
+        (
+            b'{"recipient": "a@example.com", "recipient": "b@example.com"}',
+            "field 'recipient' is given more than once",
+        ),
     ],
     ids=lambda value: ascii(value)[:20],
 )

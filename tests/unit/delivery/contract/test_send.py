@@ -260,6 +260,20 @@ def test_what_is_not_json_is_refused(raw: bytes) -> None:
     assert _reason(raw) == "body is not JSON"
 
 
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b'{"recipient": "ann@example.com", "recipient": "bob@example.com"}', "recipient"),
+        (b'{"lane": "bulk", "lane": "bulk"}', "lane"),
+        (b'{"lane": "bulk", "l\\u0061ne": "critical"}', "lane"),
+        (b'{"unknown": 1, "unknown": 2}', "unknown"),
+        (b'{"message": {"to": 1, "to": 2}}', "to"),
+    ],
+)
+def test_a_field_that_is_given_twice_is_denied_by_name(raw: bytes, name: str) -> None:
+    assert _reason(raw) == f"field '{name}' is given more than once"
+
+
 @pytest.mark.parametrize("raw", [b"[]", b'"text"', b"1", b"null", b"true", b"[{}]"])
 def test_json_that_is_no_object_is_refused(raw: bytes) -> None:
     assert _reason(raw) == "body must be a JSON object"
