@@ -52,13 +52,19 @@ def read_ingest(
     _check_properties(message)
     if len(message.body) > max_body_bytes:
         raise InvalidRequest(f"body is larger than {max_body_bytes} bytes")
+    lane = _lane(message.routing_key)
     return NewEmail(
         email_id=_email_id(tenant_id, message.user_id, message.message_id or ""),
         tenant_id=tenant_id,
-        request=contract.parse(message.body, now=now, lane=_lane(message.routing_key)),
+        request=contract.parse(message.body, now=now, lane=lane),
         accepted_at=now,
-        content_hash=hashlib.sha256(message.body).hexdigest(),
+        content_hash=content_hash(message.body, lane=lane),
     )
+
+
+def content_hash(body: bytes, *, lane: Lane) -> str:
+    """What a resend must have in common with the message it repeats: the body and the lane of its key."""
+    return hashlib.sha256(lane.encode() + b"\0" + body).hexdigest()
 
 
 def _check_properties(message: AbstractIncomingMessage) -> None:

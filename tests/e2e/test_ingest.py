@@ -166,6 +166,16 @@ def test_a_message_id_with_other_content_is_refused_and_kept(
     assert len(whole.system.provider.submissions_of(first["request_id"])) == 1
 
 
+def test_a_message_id_in_another_lane_is_refused(vhost: VirtualHost, service: AmqpClient, api: Api) -> None:
+    first = outgoing(vhost, message_id="order-4713")
+    request_id = ask(service, first, key="bulk.shop")["request_id"]
+    denied = {"status": "denied", "reason": "message_id was used before with other content"}
+    assert ask(service, first, key="critical.shop") == denied
+    take_rejected(vhost)
+    assert ask(service, first, key="bulk.shop") == {"status": "accepted", "request_id": request_id}
+    api.wait_for_status(request_id, "sent")
+
+
 def test_two_services_may_use_the_same_message_id(vhost: VirtualHost, service: AmqpClient, api: Api) -> None:
     other_user = f"other-{vhost.service}"
     put_service(vhost.server.management, vhost=vhost.name, user=other_user, password="known")

@@ -1,5 +1,4 @@
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
@@ -7,11 +6,13 @@ from typing import Any, cast
 
 from consumers.batch_consumer import BatchConsumer
 from consumers.ingest import ingest_consumer
+from consumers.ingest_message import content_hash
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.outbox import Outbox
 from delivery.contract.send import SendContract
 from delivery.domain.emails import EmailRequest, NewEmail
 from delivery.domain.inserted import Inserted
+from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail
 from tests.unit.consumers.fakes import Incoming, Publisher, consume
 from topology import names
@@ -88,7 +89,7 @@ def test_the_loop_goes_on_while_a_batch_is_read() -> None:
 
 def test_one_that_the_store_does_not_take_goes_back_and_spoils_no_other() -> None:
     emails = Emails()
-    emails.refused_content = hashlib.sha256(POISON).hexdigest()
+    emails.refused_content = content_hash(POISON, lane=Lane.BULK)
     messages = [Incoming(body=BODY, message_id="1"), Incoming(body=POISON, message_id="2")]
     assert _consume(*messages, emails=emails) == [["ack"], ["nack"]]
     assert len(emails.stored) == 1

@@ -97,6 +97,12 @@ def test_the_same_id_with_other_content_can_be_told_apart() -> None:
     assert _read().content_hash != _read(body=other).content_hash
 
 
+def test_the_same_id_in_another_lane_can_be_told_apart() -> None:
+    assert _read(routing_key="bulk.shop").email_id == _read(routing_key="critical.shop").email_id
+    assert _read(routing_key="bulk.shop").content_hash != _read(routing_key="critical.shop").content_hash
+    assert _read(routing_key="bulk.shop").content_hash == _read(routing_key="bulk.blog").content_hash
+
+
 # What is refused
 
 
