@@ -28,6 +28,13 @@ _LEADS_TO: dict[Report, State] = {
     Report.COMPLAINED: S.COMPLAINED,
 }
 
+REASONS: dict[State, str] = {
+    S.REJECTED: "the provider reported it rejected",
+    S.FAILED: "the provider reported it failed",
+    S.BOUNCED: "the provider reported it bounced",
+}
+"""Why an email failed, where a report made it so."""
+
 _BELIEVED_WITH_PROVIDER = frozenset({S.SUBMITTING, S.SUBMITTED, S.UNCONFIRMED, S.HELD})
 
 _ONCE_SUBMITTED = _BELIEVED_WITH_PROVIDER | {S.QUEUED, S.RETRYING, S.DEAD, S.FAILED, S.REJECTED, S.EXPIRED}

@@ -7,6 +7,7 @@ from datetime import datetime
 from pymongo.database import Database
 
 from delivery.domain.emails import Standing
+from delivery.domain.reports import REASONS
 from delivery.domain.states import State
 from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import history_entry
@@ -22,8 +23,8 @@ class ReportedEmails:
         """Move emails to the reported states; False when one of them was no longer where it stood.
 
         Conditional on the state and the calls that the decision was made for. A reported state owes nothing,
-        and why the email was in another one before is past. A call that is out counts as an attempt: its
-        answer will find the email settled.
+        and has the report for its reason where it is a failure: why the email was in another one is past.
+        A call that is out counts as an attempt: its answer will find the email settled.
         """
         alike: dict[tuple[State, int, State], list[str]] = defaultdict(list)
         for standing, state in changes:
@@ -31,11 +32,17 @@ class ReportedEmails:
         complete = True
         with store_errors():
             for (seen, calls, state), email_ids in alike.items():
+                values: Document = {"state": state.value, "updated_at": now}
+                past = {"owed": "", "published": "", "question": ""}
+                if state in REASONS:
+                    values["reason"] = REASONS[state]
+                else:
+                    past["reason"] = ""
                 result = self._emails.update_many(
                     {"_id": {"$in": email_ids}, "state": seen.value, "calls": calls},
                     {
-                        "$set": {"state": state.value, "updated_at": now},
-                        "$unset": {"owed": "", "published": "", "question": "", "reason": ""},
+                        "$set": values,
+                        "$unset": past,
                         "$inc": {"attempts": 1 if seen is State.SUBMITTING else 0},
                         "$push": history_entry(state, at=now, detail="reported by the provider"),
                     },

@@ -219,7 +219,8 @@ def test_an_event_about_an_unknown_email_is_recorded_and_taken(api: Api, whole: 
 )
 def test_a_failure_reported_after_acceptance_fails_the_email(api: Api, report: str, detail: str) -> None:
     request_id = api.send(recipient=f"fault+{report}@example.com")
-    assert api.wait_for_status(request_id, "failed")["detail"] == detail
+    status = api.wait_for_status(request_id, "failed")
+    assert (status["detail"], status["reason"]) == (detail, f"the provider reported it {detail}")
 
 
 def test_delivered_after_failed_is_delivered(api: Api) -> None:

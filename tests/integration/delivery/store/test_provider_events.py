@@ -1,5 +1,7 @@
 """Provider events and what they do to emails, against the real store."""
 
+import pytest
+
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.reports import Report
 from delivery.domain.states import State
@@ -80,6 +82,26 @@ def test_a_report_moves_the_email_and_owes_nothing(postroom: Store) -> None:
     assert document["state"] == State.DELIVERED
     assert postroom.emails.owing(["a"]) == []
     assert [entry["detail"] for entry in document["history"]] == ["reported by the provider"]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (State.FAILED, "the provider reported it failed"),
+        (State.REJECTED, "the provider reported it rejected"),
+        (State.BOUNCED, "the provider reported it bounced"),
+        (State.DELIVERED, None),
+        (State.COMPLAINED, None),
+    ],
+)
+def test_a_reported_failure_has_a_reason_and_no_other_report_has(
+    postroom: Store, state: State, reason: str | None
+) -> None:
+    postroom.insert("a")
+    postroom.change("a", calls=1, reason="attempts_exhausted")
+    assert postroom.reported.apply([(standing(email_id="a", calls=1), state)], now=LATER)
+    found = postroom.emails.standings(["a"])["a"]
+    assert (found.state, found.reason) == (state, reason)
 
 
 def test_a_report_is_written_only_on_what_it_was_decided_for(postroom: Store) -> None:
