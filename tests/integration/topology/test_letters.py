@@ -39,6 +39,21 @@ def test_a_message_that_breaks_its_consumer_21_times_is_set_aside(
     assert message.headers["x-first-death-reason"] == "delivery_limit"
 
 
+def test_what_a_service_lets_expire_is_set_aside_and_says_so(declared: VirtualHost) -> None:
+    body = {
+        "routing_key": "bulk.shop",
+        "payload": "too late",
+        "payload_encoding": "string",
+        "properties": {"expiration": "1"},
+    }
+    management = declared.server.management
+    management.request("POST", "exchanges", declared.name, "email.ingest", "publish", json=body)
+    message = take(declared.amqp, "email.rejected")
+    assert message.body == b"too late"
+    assert message.headers["x-first-death-reason"] == "expired"
+    assert "reason" not in message.headers
+
+
 def test_a_message_that_can_not_be_set_aside_waits_instead_of_vanishing(declared: VirtualHost) -> None:
     unbind(declared, queue="email.rejected", exchange="email", routing_key="rejected")
     declared.amqp.publish("email.ingest", "bulk.shop", [Outgoing(body=b"poison")])

@@ -108,6 +108,12 @@ def test_an_operator_neither_publishes_nor_deletes(declared: VirtualHost, operat
         asyncio.run(on_channel(url, lambda channel: channel.queue_delete("email.dead")))
 
 
+def test_an_operator_purges(declared: VirtualHost, operator: Management) -> None:
+    declared.amqp.publish("email", "dead", [Outgoing(body=b"given up")])
+    operator.request("DELETE", "queues", declared.name, "email.dead", "contents")
+    assert declared.depth("email.dead") == 0
+
+
 async def on_channel(url: str, do: Callable[[AbstractChannel], Awaitable[object]]) -> None:
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         await do(channel)
