@@ -215,7 +215,8 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
 async def _note_sent(
     _session: aiohttp.ClientSession, context: Any, _params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
-    context.trace_request_ctx.is_sent = True
+    if context.trace_request_ctx is not None:  # a look-up: whether it was sent makes no difference
+        context.trace_request_ctx.is_sent = True
 
 
 def _submission(email: ClaimedEmail) -> dict[str, str]:
