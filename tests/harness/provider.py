@@ -62,6 +62,12 @@ class Provider:
     def submissions_of(self, request_id: str) -> list[dict[str, Any]]:
         return [submission for submission in self.submissions() if submission["request_id"] == request_id]
 
+    def status_calls(self) -> list[dict[str, Any]]:
+        """Every call of the status endpoint in order: request_id, at (epoch seconds), answer (HTTP status)."""
+        answer = self._call("GET", f"/_log/status?limit={_PAGE}").json()
+        calls: list[dict[str, Any]] = answer["calls"]
+        return calls
+
     def is_idle(self) -> bool:
         """Whether nothing is to come any more: no call, no late acceptance, no webhook."""
         summary = self._call("GET", "/_log/summary?ids=false").json()
