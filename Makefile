@@ -23,7 +23,7 @@ demo:  ## Against a running `make run`: send mixed emails, take the provider dow
 
 test:  ## Run all tests against real private servers on free ports
 	@stack/setup.sh test
-	@exec $(PYTHON) -m pytest -m "not compose" --durations=10 $(ARGS)
+	@exec $(PYTHON) -m pytest -m "not compose" -n 2 --dist loadfile --durations=10 $(ARGS)
 
 test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
 	@stack/setup.sh lint

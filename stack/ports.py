@@ -1,12 +1,8 @@
 """Free TCP ports on the loopback interface."""
 
-import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-
-_TEST_PORTS = range(20_000, 32_000)
-"""Below Linux's range for outgoing connections (from 32768), so that none of these takes one meanwhile."""
 
 
 def is_free(port: int) -> bool:
@@ -26,17 +22,6 @@ def next_free(port: int, *, taken: set[int] | None = None) -> int:
         if candidate not in (taken or ()) and is_free(candidate):
             return candidate
     raise LookupError(f"no free port from {port} on")
-
-
-def free_ports(count: int) -> list[int]:
-    """Different free ports, chosen at random: two test runs at once hardly ever choose the same."""
-    found: list[int] = []
-    for candidate in random.sample(_TEST_PORTS, len(_TEST_PORTS)):
-        if len(found) == count:
-            break
-        if is_free(candidate):
-            found.append(candidate)
-    return found
 
 
 def accepts(port: int) -> bool:

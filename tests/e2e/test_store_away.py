@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from stack.ports import free_ports
 from stack.services import consumers_part
 from tests.harness.api import Api, email
 from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_until
 from tests.harness.line import Line
 from tests.harness.owed import assert_nothing_waits_unowed
+from tests.harness.ports import free_ports
 from tests.harness.store import StoreDatabase, StoreServer
 from tests.harness.system import System
 from tests.harness.webhooks import event, post_signed

@@ -14,11 +14,11 @@ from urllib.parse import quote, urlsplit
 
 from stack.broker import Broker, BrokerPorts, BrokerSettings
 from stack.management import Management, put_operator, put_postroom, put_service
-from stack.ports import free_ports
 from tests.harness import containers
 from tests.harness.amqp import AmqpClient
 from tests.harness.deadline import wait_until
 from tests.harness.moving import move_messages
+from tests.harness.ports import free_ports
 
 OPERATOR = "operator"
 SERVICE = "example-service"

@@ -12,8 +12,9 @@ from typing import Any
 import docker  # type: ignore[import-untyped]  # it ships no types
 from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
 
-from stack.ports import LOOPBACK, free_ports
+from stack.ports import LOOPBACK
 from tests.harness.deadline import wait_until
+from tests.harness.ports import free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLE = CHECKOUT / ".env.example"

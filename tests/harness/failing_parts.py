@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stack.part import Part
-from stack.ports import LOOPBACK, free_ports
+from stack.ports import LOOPBACK
 from tests.harness.deadline import wait_until
 from tests.harness.failpoints import FIRED, Failpoint
+from tests.harness.ports import free_ports
 from tests.harness.system import System
 
 _READY_SECONDS = 60.0

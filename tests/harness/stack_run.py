@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack.leftovers import end_leftovers, processes_of
-from stack.ports import free_ports
 from stack.services import CHECKOUT
 from tests.harness.deadline import wait_until
+from tests.harness.ports import free_ports
 
 _READY = re.compile(r"^postroom is ready: (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
 _GIVEN = ("AMQP_URL", "MONGODB_URI", "PROVIDER_URL", "WEBHOOK_SECRETS", "API_PORT", "API_KEYS")

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 import pymongo
 
 from stack.part import Part
-from stack.ports import free_ports
 from stack.store import store_part, store_uri
 from tests.harness import containers
+from tests.harness.ports import free_ports
 
 Document = dict[str, Any]
 

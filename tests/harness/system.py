@@ -7,10 +7,11 @@ from pathlib import Path
 
 from stack.leftovers import processes_of
 from stack.part import Part, log_tail
-from stack.ports import LOOPBACK, free_ports
+from stack.ports import LOOPBACK
 from stack.services import Surroundings, Wiring, api_part, consumers_part, simulator_part
 from tests.harness.api import Api
 from tests.harness.deadline import wait_until
+from tests.harness.ports import free_ports
 from tests.harness.provider import Provider
 
 _READY_SECONDS = 60.0

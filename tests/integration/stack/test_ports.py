@@ -1,6 +1,7 @@
 import socket
 
-from stack.ports import accepts, free_ports, is_free, next_free
+from stack.ports import accepts, is_free, next_free
+from tests.harness.ports import free_ports
 
 
 def test_a_port_on_which_something_listens_gives_way_to_the_next() -> None:

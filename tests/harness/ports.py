@@ -1,0 +1,31 @@
+"""Free ports for the servers of a test."""
+
+import os
+import random
+
+from stack.ports import is_free
+
+_PORTS = range(20_000, 32_000)
+"""Below Linux's range for outgoing connections (from 32768), so that none of these takes one meanwhile."""
+
+_MOST_WORKERS = 8
+
+
+def free_ports(count: int) -> list[int]:
+    """Different free ports, chosen at random: two test runs at once hardly ever choose the same.
+
+    Each worker of one run (pytest-xdist) chooses among its own.
+    """
+    found: list[int] = []
+    mine = _PORTS[_worker() % _MOST_WORKERS :: _MOST_WORKERS]
+    for candidate in random.sample(mine, len(mine)):
+        if len(found) == count:
+            break
+        if is_free(candidate):
+            found.append(candidate)
+    return found
+
+
+def _worker() -> int:
+    """0, or the number of this worker: https://pytest-xdist.readthedocs.io/en/stable/how-to.html"""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
