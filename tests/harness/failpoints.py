@@ -1,8 +1,9 @@
 """Processes that fail at one chosen call, so that a test can look at what they leave behind.
 
 A failpoint wraps one method of one part of the product. The part does the real thing; at the n-th call that
-fits, its process is killed just before or just after, or the answer is lost. The product has no code for
-this: `failing_api.py` and `failing_consumers.py` compose its own parts with an armed one among them.
+fits, its process is killed just before or just after, or falls asleep after it, or the answer is lost. The
+product has no code for this: `failing_api.py` and `failing_consumers.py` compose its own parts with an armed
+one among them.
 """
 
 import json
@@ -35,6 +36,7 @@ class Fault(StrEnum):
     KILL_BEFORE = "killed before"
     KILL_AFTER = "killed after"
     LOSE_ANSWER = "answer lost of"
+    SLEEP_AFTER = "asleep after"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,10 @@ class _Armed:
             return result
         if self._failpoint.fault is Fault.KILL_AFTER:
             self._kill()
+        if self._failpoint.fault is Fault.SLEEP_AFTER:
+            self._announce()
+            os.killpg(0, signal.SIGSTOP)
+            return result
         self._away_until = time.monotonic() + self._failpoint.away
         self._announce()
         raise StoreOutcomeUnknown("failpoint: the answer is lost")

@@ -63,7 +63,7 @@ class Provider:
         return [submission for submission in self.submissions() if submission["request_id"] == request_id]
 
     def status_calls(self) -> list[dict[str, Any]]:
-        """Every call of the status endpoint in order: request_id, at (epoch seconds), answer (HTTP status)."""
+        """Every call of the status endpoint in order: request_id, at (epoch seconds), answer (its status)."""
         answer = self._call("GET", f"/_log/status?limit={_PAGE}").json()
         calls: list[dict[str, Any]] = answer["calls"]
         return calls
