@@ -27,6 +27,10 @@ SAME, DIFFERS, CANNOT_ASK = 0, 1, 2
 CONNECT_TIMEOUT = 10.0
 
 
+NARROWEST = 130
+"""Characters. In less, names would be cut in pieces."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -35,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.exit(CANNOT_ASK, f"{error}\n")
     if options.command == "show":
-        print(show(topology, width=shutil.get_terminal_size(fallback=(160, 0)).columns), end="")
+        columns = shutil.get_terminal_size(fallback=(160, 0)).columns
+        print(show(topology, width=max(columns, NARROWEST)), end="")
         return SAME
     if not options.amqp_url:
         parser.exit(CANNOT_ASK, "no broker given: set AMQP_URL or use --amqp-url\n")

@@ -23,7 +23,8 @@ def topology(*arguments: str, amqp_url: str | None = None) -> subprocess.Complet
     )
 
 
-def test_show_needs_no_broker() -> None:
+def test_show_needs_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")  # a narrow terminal cuts no name in pieces
     shown = topology("show", "--delay-step", "10m", "20m")
     assert shown.returncode == 0
     for name in ("email.ingest.critical", "delay.10m", "delay.20m", "policymaker"):
