@@ -16,6 +16,7 @@ from bench.figures import percentile
 from delivery.domain.emails import Content, EmailRequest, NewEmail
 from delivery.store.client import DURABLE
 from delivery.store.email_documents import new_document
+from delivery.store.indexes import create_indexes
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_until
@@ -46,8 +47,10 @@ def accepting(system: System, *, connections: int, seconds: float) -> Accepting:
 
 
 def single_inserts(database: StoreDatabase, *, seconds: float) -> float:
-    """The store's rate of durable inserts of the same document, one at a time, per second."""
-    collection = database.client[database.name].get_collection("singles", write_concern=DURABLE)
+    """The store's rate of durable inserts, one at a time, of the same document with the same indexes."""
+    singles = database.client[f"{database.name}_singles"]
+    create_indexes(singles)
+    collection = singles.get_collection("emails", write_concern=DURABLE)
     now = datetime.now(UTC)
     content = Content(sender="bench@example.com", recipient="somebody@example.com", message="x" * 500)
     template = new_document(
@@ -59,7 +62,7 @@ def single_inserts(database: StoreDatabase, *, seconds: float) -> float:
         collection.insert_one({**template, "_id": str(uuid4())})
         count += 1
     rate = count / (time.perf_counter() - started)
-    collection.drop()
+    database.client.drop_database(singles.name)
     return rate
 
 
