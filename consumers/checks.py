@@ -29,7 +29,8 @@ async def ask_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announ
 
 async def decide_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
     async def turn() -> None:
-        await _decide(parts, outbox=outbox, announcer=announcer)
+        while await _decide(parts, outbox=outbox, announcer=announcer):
+            pass
 
     await lead(DECIDING, leases=parts.store.leadership, interval=parts.config.loops.check_interval, turn=turn)
 
@@ -52,7 +53,8 @@ async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) ->
         log.warning("status checks paused by the provider seconds=%d", asked.pause.total_seconds())
 
 
-async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> bool:
+    """Returns whether there may be more to decide."""
     decided = await asyncio.to_thread(
         lambda: decide_unknowns(
             questions=parts.store.questions,
@@ -67,3 +69,4 @@ async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer)
         log.warning("outcome unknown at the deadline, now %s count=%d", state.value, count)
     if decided.unreported:
         log.warning("overdue reports that could not be asked for in time count=%d", decided.unreported)
+    return decided.is_full

@@ -36,8 +36,8 @@ def create_indexes(db: Database[Document]) -> None:
             partialFilterExpression={"question.check_at": SET},
         )
         db.emails.create_index(
-            [("question.decide_at", ASCENDING)],
-            name="decisions",
+            [("lane", ASCENDING), ("question.decide_at", ASCENDING)],
+            name="deadlines",
             partialFilterExpression={"question.decide_at": SET},
         )
         db.provider_events.create_index(

@@ -91,10 +91,14 @@ class Questions:
         }
         return self._questionables(query, hint="checks", limit=limit)
 
-    def undecided(self, *, now: datetime, limit: int) -> list[Questionable]:
-        """Emails whose deadline has come without anybody's word."""
-        query = {"state": State.UNCONFIRMED.value, "question.decide_at": {**SET, "$lte": now}}
-        return self._questionables(query, hint="decisions", limit=limit)
+    def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
+        """Emails of a lane whose deadline has come without anybody's word, the oldest deadline first."""
+        query = {
+            "lane": lane.value,
+            "state": State.UNCONFIRMED.value,
+            "question.decide_at": {**SET, "$lte": now},
+        }
+        return self._questionables(query, hint="deadlines", limit=limit)
 
     def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
         """Write verdicts, each only if its email still is where it was; returns what these owe now."""

@@ -13,11 +13,12 @@ from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable, Verdict, at_deadline, passed_over
 from delivery.use_cases.ask_about_emails import happenings_of
 
-BATCH = 500
+BATCH = 100
+"""Small, so that an answer which comes between the look and the write is rarely too late."""
 
 
 class Undecided(Protocol):
-    def undecided(self, *, now: datetime, limit: int) -> list[Questionable]: ...
+    def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]: ...
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]: ...
 
@@ -26,26 +27,27 @@ class Undecided(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What was decided in one turn, by state, and what the emails owe now.
+    """What was decided in one batch, by state, and what the emails owe now.
 
-    unreported: emails whose overdue report could not be asked for in time.
+    unreported: emails whose overdue report could not be asked for in time. is_full: there may be more.
     """
 
     counts: dict[State, int] = field(default_factory=dict)
     unreported: int = 0
     owed: list[OwedEmail] = field(default_factory=list)
     happened: list[Happening] = field(default_factory=list)
+    is_full: bool = False
 
 
 def decide_unknowns(
     *, questions: Undecided, lanes: Mapping[Lane, LanePolicy], policy: CheckPolicy, now: datetime
 ) -> Decided:
-    """One turn over at most a batch of each kind: unknown outcomes by their lane's policy, overdue reports
-    that waited in vain for all the time that their checks would have taken.
+    """At most a batch of each kind, the most urgent lanes first: unknown outcomes by their lane's policy,
+    overdue reports that waited in vain for all the time that their checks would have taken.
 
     Raises StoreUnavailable; safe to repeat, and to run twice at once.
     """
-    emails = questions.undecided(now=now, limit=BATCH)
+    emails = _undecided(questions, now=now)
     verdicts = [(email, at_deadline(email, lane=lanes[email.lane], now=now)) for email in emails]
     unasked = _unasked(questions, policy=policy, now=now)
     verdicts += [(email, passed_over(email, policy=policy, now=now)) for email in unasked]
@@ -54,16 +56,29 @@ def decide_unknowns(
     for _, verdict in verdicts:
         if verdict.state is not None:
             counts[verdict.state] = counts.get(verdict.state, 0) + 1
-    return Decided(counts=counts, unreported=len(unasked), owed=owed, happened=happenings_of(verdicts))
+    return Decided(
+        counts=counts,
+        unreported=len(unasked),
+        owed=owed,
+        happened=happenings_of(verdicts),
+        is_full=BATCH in (len(emails), len(unasked)),
+    )
+
+
+def _undecided(questions: Undecided, *, now: datetime) -> list[Questionable]:
+    found: list[Questionable] = []
+    for lane in Lane:
+        if len(found) < BATCH:
+            found += questions.undecided(lane, now=now, limit=BATCH - len(found))
+    return found
 
 
 def _unasked(questions: Undecided, *, policy: CheckPolicy, now: datetime) -> list[Questionable]:
     found: list[Questionable] = []
     if not policy.offsets:
         return found
+    due_since = now - policy.offsets[-1]
     for lane in Lane:
-        due_since = now - policy.offsets[-1]
-        found += questions.due(About.REPORT, lane, now=due_since, limit=BATCH - len(found))
-        if len(found) == BATCH:
-            break
+        if len(found) < BATCH:
+            found += questions.due(About.REPORT, lane, now=due_since, limit=BATCH - len(found))
     return found

@@ -265,7 +265,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.email.question is not None)
     @rule(is_written_at_once=st.booleans())
     def a_deadline_is_noticed(self, is_written_at_once: bool) -> None:
-        for email in self.store.undecided(now=self.now, limit=1):
+        for email in self.store.undecided(self.lane, now=self.now, limit=1):
             verdict = at_deadline(email, lane=LANES[self.lane], now=self.now)
             self._conclude(email, verdict, at_once=is_written_at_once)
         since = self.now - POLICY.offsets[-1]

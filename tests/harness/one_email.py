@@ -124,11 +124,12 @@ class OneEmail:
 
         return self._asking(is_due) if self.email.new.request.lane is lane else []
 
-    def undecided(self, *, now: datetime, limit: int) -> list[Questionable]:
+    def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
         def is_over(question: Question) -> bool:
             return question.decide_at is not None and question.decide_at <= now
 
-        return self._asking(is_over) if self.email.state is State.UNCONFIRMED else []
+        is_there = self.email.state is State.UNCONFIRMED and self.email.new.request.lane is lane
+        return self._asking(is_over) if is_there else []
 
     def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
         for seen, verdict in verdicts:

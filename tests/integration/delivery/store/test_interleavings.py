@@ -72,9 +72,9 @@ class Beside(OneEmail):
         due = super().due(about, lane, now=now, limit=limit)
         return self._same(due, self.real.questions.due(about, lane, now=now, limit=limit))
 
-    def undecided(self, *, now: datetime, limit: int) -> list[Questionable]:
-        undecided = super().undecided(now=now, limit=limit)
-        return self._same(undecided, self.real.questions.undecided(now=now, limit=limit))
+    def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
+        undecided = super().undecided(lane, now=now, limit=limit)
+        return self._same(undecided, self.real.questions.undecided(lane, now=now, limit=limit))
 
     def conclude(self, verdicts: Any) -> list[OwedEmail]:
         return self._written(super().conclude(verdicts), self.real.questions.conclude(verdicts))

@@ -178,9 +178,10 @@ def test_what_is_found_is_the_email_as_it_stands(postroom: Store) -> None:
 def test_undecided_is_what_is_unconfirmed_at_its_deadline(postroom: Store) -> None:
     unconfirmed(postroom, "over")
     unconfirmed(postroom, "still time", called_at=NOW + seconds(0.001))
+    unconfirmed(postroom, "elsewhere", lane=Lane.BULK)
     submitted(postroom, "submitted")
-    assert ids(postroom.questions.undecided(now=DEADLINE, limit=10)) == ["over"]
-    assert postroom.questions.undecided(now=DEADLINE - seconds(0.001), limit=10) == []
+    assert ids(postroom.questions.undecided(Lane.TRANSACTIONAL, now=DEADLINE, limit=10)) == ["over"]
+    assert postroom.questions.undecided(Lane.TRANSACTIONAL, now=DEADLINE - seconds(0.001), limit=10) == []
 
 
 # What is concluded
@@ -199,7 +200,7 @@ def test_after_the_last_check_nothing_is_due_and_the_deadline_stays(postroom: St
     for now in (ASKED_AT, ASKED_AT + MINUTE):
         postroom.questions.conclude([answer(one_due(postroom, now=now), Found.CANT_TELL, now=now)])
     assert due(postroom, now=DEADLINE) == []
-    assert ids(postroom.questions.undecided(now=DEADLINE, limit=10)) == ["a"]
+    assert ids(postroom.questions.undecided(Lane.TRANSACTIONAL, now=DEADLINE, limit=10)) == ["a"]
 
 
 @pytest.mark.parametrize("found", [Found.DELIVERED, Found.REJECTED, Found.FAILED])
@@ -219,7 +220,7 @@ def test_what_turns_out_to_be_accepted_waits_for_its_report(postroom: Store) -> 
     assert postroom.state() is S.SUBMITTED
     overdue_at = ASKED_AT + 30 * MINUTE
     assert ids(due(postroom, About.REPORT, now=overdue_at)) == ["a"]
-    assert postroom.questions.undecided(now=overdue_at + 100 * MINUTE, limit=10) == []
+    assert postroom.questions.undecided(Lane.TRANSACTIONAL, now=overdue_at + 100 * MINUTE, limit=10) == []
 
 
 def test_what_is_sent_again_owes_its_lane_a_message_of_the_next_generation(postroom: Store) -> None:
@@ -231,7 +232,7 @@ def test_what_is_sent_again_owes_its_lane_a_message_of_the_next_generation(postr
 
 def test_what_is_held_owes_a_letter_that_says_why(postroom: Store) -> None:
     unconfirmed(postroom, "a", lane=Lane.BULK)
-    (email,) = postroom.questions.undecided(now=DEADLINE, limit=10)
+    (email,) = postroom.questions.undecided(Lane.BULK, now=DEADLINE, limit=10)
     (owed,) = postroom.questions.conclude([(email, at_deadline(email, lane=HOLD, now=DEADLINE))])
     assert (owed.gen, owed.to, owed.reason, owed.attempts) == (2, OwedTo.HELD, "outcome unknown", 1)
     assert owed.died_at == DEADLINE
@@ -291,12 +292,12 @@ def _asked_already(postroom: Store) -> None:
 
 
 def _decided(postroom: Store) -> None:
-    (email,) = postroom.questions.undecided(now=DEADLINE, limit=10)
+    (email,) = postroom.questions.undecided(Lane.TRANSACTIONAL, now=DEADLINE, limit=10)
     postroom.questions.conclude([(email, at_deadline(email, lane=HOLD, now=DEADLINE))])
 
 
 def _retried_and_unknown_again(postroom: Store) -> None:
-    (email,) = postroom.questions.undecided(now=DEADLINE, limit=10)
+    (email,) = postroom.questions.undecided(Lane.TRANSACTIONAL, now=DEADLINE, limit=10)
     postroom.questions.conclude([(email, at_deadline(email, lane=RESEND, now=DEADLINE))])
     again = postroom.claim_one("a", gen=2, token="next", now=DEADLINE)
     postroom.settle(again, state=S.UNCONFIRMED, question=_outcome(DEADLINE))
@@ -330,7 +331,7 @@ def test_an_answer_counts_only_if_the_email_still_is_where_it_was(
 def test_a_decision_counts_only_if_the_email_still_is_where_it_was(postroom: Store, who: str) -> None:
     meanwhile, state = MEANWHILE[who]
     unconfirmed(postroom, "a")
-    (email,) = postroom.questions.undecided(now=DEADLINE, limit=10)
+    (email,) = postroom.questions.undecided(Lane.TRANSACTIONAL, now=DEADLINE, limit=10)
     meanwhile(postroom)
     postroom.questions.conclude([(email, at_deadline(email, lane=HOLD, now=DEADLINE))])
     assert postroom.state() is state
@@ -411,9 +412,10 @@ def test_due_checks_and_decisions_are_found_by_their_indexes_in_their_order(
     postroom.questions.conclude([answer(email, Found.DELIVERED) for email in due(postroom)])
     unconfirmed(postroom, "open")
     email = {"question.about": "outcome", "lane": "transactional", "question.check_at": {"$lte": ASKED_AT}}
+    deadline = {"lane": "transactional", "question.decide_at": {"$lte": DEADLINE}}
     plans = {
         name: str(postroom.db.emails.find(query, hint=name).explain()["queryPlanner"]["winningPlan"])
-        for name, query in [("checks", email), ("decisions", {"question.decide_at": {"$lte": DEADLINE}})]
+        for name, query in [("checks", email), ("deadlines", deadline)]
     }
     for name, plan in plans.items():
         assert "IXSCAN" in plan

@@ -26,9 +26,9 @@ class Store:
         self.concluded: dict[str, Verdict] = {}
         self.due_since: set[datetime] = set()
 
-    def undecided(self, *, now: datetime, limit: int) -> list[Questionable]:
-        assert limit == BATCH
-        return self.outcomes[:limit]
+    def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
+        assert limit > 0
+        return [email for email in self.outcomes if email.lane is lane][:limit]
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
         assert about is About.REPORT
@@ -80,13 +80,22 @@ def test_overdue_reports_that_nobody_could_ask_for_count_as_unreported() -> None
 
 
 def test_a_turn_takes_no_more_than_a_batch_of_each() -> None:
-    reports = [
-        overdue(email_id=f"{lane} {n}", lane=lane) for lane in (Lane.CRITICAL, Lane.BULK) for n in range(300)
+    """The most urgent lanes first, whatever has waited longest."""
+    emails = [
+        make(email_id=f"{make.__name__} {lane} {number}", lane=lane)
+        for lane in (Lane.BULK, Lane.CRITICAL)
+        for number in range(BATCH - 1)
+        for make in (unconfirmed, overdue)
     ]
-    outcomes = [unconfirmed(email_id=f"{n}") for n in range(BATCH + 1)]
-    store = Store(*reports, *outcomes)
+    store = Store(*emails)
     decided = store.decide()
-    assert (decided.unreported, decided.counts) == (BATCH, {State.HELD: BATCH})
+    assert decided.unreported == BATCH
+    assert decided.counts == {State.RETRYING: BATCH - 1, State.HELD: 1}
+    assert decided.is_full
+
+
+def test_what_is_less_than_a_batch_is_all_there_is() -> None:
+    assert not Store(*(unconfirmed(email_id=f"{number}") for number in range(BATCH - 1))).decide().is_full
 
 
 def test_without_checks_no_report_is_ever_asked_for() -> None:
