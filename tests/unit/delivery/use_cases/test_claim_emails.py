@@ -96,25 +96,25 @@ def test_a_message_of_an_email_that_waits_no_more_is_stale(state: State) -> None
     assert _strays(_claim(Store(standing(email_id="a", state=state)), ("a", 1))) == [("a", 1, Stray.STALE)]
 
 
-@pytest.mark.parametrize("state", REVIVABLE)
+@pytest.mark.parametrize("state", sorted(REVIVABLE))
 def test_a_parked_emails_own_letter_in_a_lane_is_a_letter(state: State) -> None:
     assert _strays(_claim(Store(standing(email_id="a", state=state)), ("a", 1))) == [("a", 1, Stray.LETTER)]
 
 
-@pytest.mark.parametrize("state", REVIVABLE)
+@pytest.mark.parametrize("state", sorted(REVIVABLE))
 def test_an_older_message_of_a_parked_email_is_no_letter(state: State) -> None:
     store = Store(standing(email_id="a", state=state, gen=2))
     assert _strays(_claim(store, ("a", 1))) == [("a", 1, Stray.STALE)]
 
 
-@pytest.mark.parametrize("state", CLAIMABLE)
+@pytest.mark.parametrize("state", sorted(CLAIMABLE))
 def test_what_is_only_early_is_told_so_with_where_it_stands(state: State) -> None:
     early = standing(email_id="a", state=state, due_at=NOW + seconds(1))
     result = _claim(Store(early), ("a", 1))
     assert result.strays == [(EmailMessage("a", 1), Stray.EARLY, early)]
 
 
-@pytest.mark.parametrize("state", CLAIMABLE)
+@pytest.mark.parametrize("state", sorted(CLAIMABLE))
 @pytest.mark.parametrize("due_in", [0.0, 60.0])
 def test_what_has_expired_is_ended(state: State, due_in: float) -> None:
     store = Store(standing(email_id="a", state=state, expires_at=NOW, due_at=NOW + seconds(due_in)))
