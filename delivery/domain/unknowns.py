@@ -14,6 +14,10 @@ from delivery.domain.questions import About, CheckPolicy, Question, next_check, 
 from delivery.domain.settlement import DeathReason
 from delivery.domain.states import State
 
+NEVER_SEEN = "never seen by the provider"
+RESENT_BY_POLICY = "outcome unknown at its deadline, resent by policy"
+"""Why an unconfirmed email was sent again, as its history tells."""
+
 
 class Found(StrEnum):
     """What the provider's status endpoint says about an email."""
@@ -46,8 +50,9 @@ class Verdict:
     """The write that an answer or a deadline leads to, if the email is still where it was.
 
     state None: it stays where it is and is asked about again at ``check_at``; without that, never again.
-    unreported: as far as anybody could find out, its overdue report never came. question: what is asked next
-    of an email that did move. What owes a message raises the generation.
+    reason: why it failed. note: what its history says instead, where it did not fail. unreported: as far as
+    anybody could find out, its overdue report never came. question: what is asked next of an email that did
+    move. What owes a message raises the generation.
     """
 
     state: State | None
@@ -57,6 +62,7 @@ class Verdict:
     due_at: datetime | None = None
     owed: OwedTo | None = None
     reason: str | None = None
+    note: str | None = None
     unreported: bool = False
     question: Question | None = None
 
@@ -80,7 +86,7 @@ def after_check(
         return Verdict(state=state, at=now, checks=checks, reason=_reason(state), question=question)
     was_never_accepted = found is Found.NEVER_SEEN and now - email.question.ended_at >= policy.late_accept
     if was_never_accepted and email.question.about is About.OUTCOME:
-        return _try_again(email, checks=checks, lane=lane, now=now)
+        return _try_again(email, checks=checks, lane=lane, note=NEVER_SEEN, now=now)
     check_at = next_check(email.question.asked_from, checks=checks, policy=policy, now=now)
     is_last_word = email.question.about is About.REPORT and check_at is None
     return Verdict(state=None, at=now, checks=checks, check_at=check_at, unreported=is_last_word)
@@ -92,7 +98,7 @@ def at_deadline(email: Questionable, *, lane: LanePolicy, now: datetime) -> Verd
         reason = "expired while unconfirmed"
         return Verdict(state=State.EXPIRED, at=now, checks=email.question.checks, reason=reason)
     if (email.on_unknown or lane.on_unknown) is OnUnknown.RESEND:
-        return _try_again(email, checks=email.question.checks, lane=lane, now=now)
+        return _try_again(email, checks=email.question.checks, lane=lane, note=RESENT_BY_POLICY, now=now)
     reason = "outcome unknown"
     return Verdict(state=State.HELD, at=now, checks=email.question.checks, owed=OwedTo.HELD, reason=reason)
 
@@ -108,7 +114,7 @@ def passed_over(email: Questionable, *, policy: CheckPolicy, now: datetime) -> V
     return Verdict(state=None, at=now, checks=checks, check_at=check_at, unreported=True)
 
 
-def _try_again(email: Questionable, *, checks: int, lane: LanePolicy, now: datetime) -> Verdict:
+def _try_again(email: Questionable, *, checks: int, lane: LanePolicy, note: str, now: datetime) -> Verdict:
     """Retry with the same request id. The attempt was counted when its outcome became unknown."""
     if _has_expired(email, now):
         reason = "expired before its next attempt"
@@ -116,7 +122,7 @@ def _try_again(email: Questionable, *, checks: int, lane: LanePolicy, now: datet
     if email.attempts > len(lane.retry_schedule):
         reason = DeathReason.ATTEMPTS_EXHAUSTED.value
         return Verdict(state=State.DEAD, at=now, checks=checks, owed=OwedTo.DEAD, reason=reason)
-    return Verdict(state=State.RETRYING, at=now, checks=checks, due_at=now, owed=OwedTo.LANE)
+    return Verdict(state=State.RETRYING, at=now, checks=checks, due_at=now, owed=OwedTo.LANE, note=note)
 
 
 def _has_expired(email: Questionable, now: datetime) -> bool:

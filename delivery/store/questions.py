@@ -138,7 +138,7 @@ def _concluding(email: Questionable, verdict: Verdict) -> Document:
         values["owed"] = owed_document(verdict.owed, gen=email.gen + 1, at=verdict.at)
     update: Document = {
         "$set": values,
-        "$push": history_entry(verdict.state, at=verdict.at, detail=verdict.reason),
+        "$push": history_entry(verdict.state, at=verdict.at, detail=verdict.reason or verdict.note),
     }
     if verdict.question is not None:
         values["question"] = question_document(verdict.question)

@@ -12,7 +12,15 @@ from delivery.domain.provider_events import PendingEvent
 from delivery.domain.questions import About, Question, outcome_question, report_question
 from delivery.domain.reports import Report
 from delivery.domain.states import State
-from delivery.domain.unknowns import Found, Questionable, Verdict, after_check, at_deadline, passed_over
+from delivery.domain.unknowns import (
+    NEVER_SEEN,
+    Found,
+    Questionable,
+    Verdict,
+    after_check,
+    at_deadline,
+    passed_over,
+)
 from delivery.store.indexes import SET
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from tests.integration.delivery.store.conftest import UNTIL, Store, ids
@@ -227,6 +235,7 @@ def test_what_is_sent_again_owes_its_lane_a_message_of_the_next_generation(postr
     unconfirmed(postroom, "a")
     (owed,) = postroom.questions.conclude([answer(one_due(postroom), Found.NEVER_SEEN)])
     assert (owed.email_id, owed.gen, owed.to, owed.due_at) == ("a", 2, OwedTo.LANE, ASKED_AT)
+    assert postroom.document()["history"][-1]["detail"] == NEVER_SEEN
     assert postroom.claim("a", gen=2, now=ASKED_AT) != []
 
 

@@ -9,7 +9,16 @@ from delivery.domain.owed import OwedTo
 from delivery.domain.questions import About, CheckPolicy
 from delivery.domain.settlement import DeathReason
 from delivery.domain.states import TRANSITIONS, State
-from delivery.domain.unknowns import Found, Questionable, Verdict, after_check, at_deadline, passed_over
+from delivery.domain.unknowns import (
+    NEVER_SEEN,
+    RESENT_BY_POLICY,
+    Found,
+    Questionable,
+    Verdict,
+    after_check,
+    at_deadline,
+    passed_over,
+)
 from tests.unit.delivery.builders import CHECKS, NOW, overdue, policy, seconds, unconfirmed
 
 Make = Callable[..., Questionable]
@@ -169,6 +178,11 @@ def test_at_the_deadline_the_lane_holds() -> None:
 def test_at_the_deadline_the_lane_resends() -> None:
     verdict = at_deadline(unconfirmed(), lane=RESEND, now=DEADLINE)
     assert (verdict.state, verdict.owed, verdict.due_at) == (State.RETRYING, OwedTo.LANE, DEADLINE)
+
+
+def test_what_is_sent_again_says_by_whose_decision() -> None:
+    assert at_deadline(unconfirmed(), lane=RESEND, now=DEADLINE).note == RESENT_BY_POLICY
+    assert _check(unconfirmed(), Found.NEVER_SEEN).note == NEVER_SEEN
 
 
 @pytest.mark.parametrize(
