@@ -201,8 +201,10 @@ class LanesConsumer:
                 answer = await submit_email(
                     email,
                     provider=self._parts.provider,
+                    policy=self._parts.config.lanes[email.lane],
                     lease_remaining=self._leases.remaining,
                     call_needs=self._call_needs,
+                    now=utc_now(),
                 )
         except asyncio.CancelledError:  # the grace time of a shutdown is over
             answer = Answer(Outcome.UNKNOWN, "abandoned at shutdown")

@@ -16,8 +16,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An outcome, why (a short text without anything private), and how long the provider asks to wait."""
+    """An outcome, why (a short text without anything private), and how long the provider asks to wait.
+
+    is_probe: the call was made to see whether the provider is back. That it is not spends no attempt.
+    """
 
     outcome: Outcome
     detail: str
     retry_after: timedelta | None = None
+    is_probe: bool = False

@@ -23,7 +23,8 @@ class DeathReason(StrEnum):
 class Settlement:
     """The write that an answer leads to, under the claim's token.
 
-    A settlement that owes a message raises ``gen`` by one, so that every older message is stale.
+    A settlement that owes a message raises ``gen`` by one, so that every older message is stale. was_called:
+    False for an email that was claimed, and then ended without a call.
     """
 
     email_id: str
@@ -37,6 +38,7 @@ class Settlement:
     reason: str | None = None
     last_error: str | None = None
     question: Question | None = None
+    was_called: bool = True
 
 
 def settle(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, now: datetime) -> Settlement:
@@ -61,9 +63,9 @@ def settle(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, now: da
                 now=now,
                 last_error=answer.detail,
             )
-        case Outcome.UNAVAILABLE:
+        case Outcome.UNAVAILABLE if not answer.is_probe:
             return _retry_or_die(claimed, answer, policy=policy, now=now)
-        case Outcome.THROTTLED | Outcome.MISCONFIGURED:
+        case Outcome.UNAVAILABLE | Outcome.THROTTLED | Outcome.MISCONFIGURED:
             return _wait_or_die(claimed, answer, policy=policy, now=now)
 
 

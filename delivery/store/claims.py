@@ -191,6 +191,7 @@ def _likeness(claimed: ClaimedEmail, settlement: Settlement) -> tuple[Any, ...]:
         settlement.reason,
         settlement.last_error,
         settlement.question,
+        settlement.was_called,
     )
 
 
@@ -218,4 +219,6 @@ def _settling(settlement: Settlement, *, gen: int) -> Document:
         values["question"] = question_document(settlement.question)
     else:
         update["$unset"] = {"question": ""}
+    if not settlement.was_called:
+        update["$inc"] = {"calls": -1}
     return update

@@ -13,6 +13,7 @@ from delivery.domain.owed import OwedEmail
 from delivery.domain.questions import CheckPolicy, Question, outcome_question, report_question
 from delivery.domain.settlement import Settlement, settle
 from delivery.domain.states import State
+from delivery.domain.waiting import settle_unsent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,25 +38,29 @@ def settle_emails(
     checks: CheckPolicy,
     now: datetime,
 ) -> Settled:
-    """Settle a batch and give back what was not called (no answer).
+    """Settle a batch; give back what was not called (no answer), or end it if its time is over.
 
     One ``now`` for the batch, so that equal outcomes are one write. Raises StoreUnavailable; repeating the
     call is safe, it is fenced by the claims' tokens.
     """
-    settled = [
-        (email, _settle(email, answer, policy=policies[email.lane], checks=checks, now=now))
-        for email, answer in answered
-        if answer is not None
-    ]
-    unsent = [email for email, answer in answered if answer is None]
+    settled: list[tuple[ClaimedEmail, Settlement]] = []
+    unsent: list[ClaimedEmail] = []
+    for email, answer in answered:
+        settlement = _settle(email, answer, policy=policies[email.lane], checks=checks, now=now)
+        if settlement is None:
+            unsent.append(email)
+        else:
+            settled.append((email, settlement))
     owed = claims.settle(settled) if settled else []
     owed += claims.give_back(unsent, now=now) if unsent else []
     return Settled(owed=owed, happened=[_happening(email, settlement) for email, settlement in settled])
 
 
 def _settle(
-    email: ClaimedEmail, answer: Answer, *, policy: LanePolicy, checks: CheckPolicy, now: datetime
-) -> Settlement:
+    email: ClaimedEmail, answer: Answer | None, *, policy: LanePolicy, checks: CheckPolicy, now: datetime
+) -> Settlement | None:
+    if answer is None:
+        return settle_unsent(email, policy=policy, now=now)
     settlement = settle(email, answer, policy=policy, now=now)
     return replace(settlement, question=_question(email, settlement, policy=policy, checks=checks))
 

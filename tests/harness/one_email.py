@@ -76,6 +76,7 @@ class OneEmail:
             email.attempts, email.waits = settlement.attempts, settlement.waits
             email.due_at = settlement.due_at or email.due_at
             email.question = settlement.question
+            email.calls -= int(not settlement.was_called)
             self._owe(settlement.owed)
         return self.owing([])
 

@@ -54,6 +54,13 @@ def test_unavailable_retries_by_the_schedule(attempts: int, wait: float) -> None
     assert settlement.last_error == "what it said"
 
 
+def test_a_probe_of_a_provider_that_is_still_away_spends_no_attempt() -> None:
+    answer = Answer(Outcome.UNAVAILABLE, "HTTP 503", is_probe=True)
+    settlement = settle(claimed(attempts=3, waits=1), answer, policy=policy(1, 5, 15), now=NOW)
+    assert (settlement.state, settlement.attempts, settlement.waits) == (State.RETRYING, 3, 2)
+    assert settlement.due_at == NOW + seconds(5)
+
+
 def test_an_email_has_one_attempt_more_than_its_schedule_has_waits() -> None:
     settlement = _settle(Outcome.UNAVAILABLE, 1, 5, 15, attempts=3)
     assert (settlement.state, settlement.owed) == (State.DEAD, OwedTo.DEAD)

@@ -112,6 +112,16 @@ def test_nothing_else_leaves_a_question_open(outcome: Outcome) -> None:
     assert claims.settled[0].question is None
 
 
+def test_what_was_not_called_in_its_time_ends_and_is_not_given_back() -> None:
+    claims = Claims()
+    overdue = claimed(email_id="a", waiting_since=NOW - seconds(1) - POLICIES[Lane.TRANSACTIONAL].max_wait)
+    settled = _settle(claims, (overdue, None), (claimed(email_id="b", expires_at=NOW), None))
+    assert [settlement.state for settlement in claims.settled] == [State.DEAD, State.EXPIRED]
+    assert not any(settlement.was_called for settlement in claims.settled)
+    assert claims.given_back == []
+    assert [happening.state for happening in settled.happened] == [State.DEAD, State.EXPIRED]
+
+
 def test_the_store_is_not_bothered_with_nothing() -> None:
     claims = Claims()
     assert _settle(claims) == Settled(owed=[], happened=[])
