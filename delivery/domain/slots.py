@@ -1,5 +1,6 @@
 """Who gets the next slot of a consumer: a reserved part for critical, the rest by weight."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from delivery.domain.lanes import SHARING_LANES, Lane
@@ -12,34 +13,54 @@ class Slots:
     have something waiting, the one that had fewest starts for its weight is next, so that no lane starves,
     and an idle lane's share is used by the others. A lane that holds its weighted share of the slots
     already lets the others go first: one whose calls hang takes no capacity from them.
+
+    The number of slots may change, see ``resize``; the reserved part keeps its proportion.
     """
 
     def __init__(self, *, total: int, reserved: int, weights: Mapping[Lane, int]) -> None:
+        """total: how many there are at most, and for now; reserved: how many of those are for critical."""
         if not 0 <= reserved < total:
             raise ValueError("reserved slots must be fewer than all slots")
-        self._total = total
-        self._shared = total - reserved
+        self._most = total
+        self._reserved_of_most = reserved
+        self.resize(total)
         self._weights = {lane: weights[lane] for lane in SHARING_LANES}
         self._most_credit = 1 / min(self._weights.values())
         self._in_use = dict.fromkeys(Lane, 0)
         self._starts = dict.fromkeys(SHARING_LANES, 0.0)
 
+    def resize(self, total: int) -> None:
+        """Have so many slots from now on: 1 to as many as there are at most. Raises ValueError.
+
+        The reserved part is the same share of them as of the most, rounded up, but leaves one for the rest.
+        Where more are in use than there are now, nothing starts until they fit, save what critical's
+        reserved part has free: those slots are its own even then.
+        """
+        if not 1 <= total <= self._most:
+            raise ValueError("the number of slots must be at least 1, and at most what there were at first")
+        self._total = total
+        self._reserved = min(math.ceil(total * self._reserved_of_most / self._most), total - 1)
+        self._shared = total - self._reserved
+
     def largest_share(self, lane: Lane) -> int:
-        """How many slots a lane can hold at once; also its prefetch."""
-        return self._total if lane is Lane.CRITICAL else self._shared
+        """How many slots a lane can hold at once, when there are most; also its prefetch."""
+        return self._most if lane is Lane.CRITICAL else self._most - self._reserved_of_most
 
     @property
     def in_use(self) -> int:
         return sum(self._in_use.values())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether lanes other than critical have no slot left."""
+        return self.in_use >= self._total or self._shared_in_use() >= self._shared
+
     def take(self, waiting: Collection[Lane]) -> Lane | None:
         """Take a slot for one of the lanes that have something waiting; None when there is none for them."""
-        if self.in_use >= self._total:
-            return None
-        if Lane.CRITICAL in waiting:
+        if Lane.CRITICAL in waiting and self._has_one_for_critical():
             self._in_use[Lane.CRITICAL] += 1
             return Lane.CRITICAL
-        if self._shared_in_use() >= self._shared:
+        if self.is_full:
             return None
         candidates = [lane for lane in SHARING_LANES if lane in waiting]
         if not candidates:
@@ -53,6 +74,9 @@ class Slots:
 
     def release(self, lane: Lane) -> None:
         self._in_use[lane] -= 1
+
+    def _has_one_for_critical(self) -> bool:
+        return self.in_use < self._total or self._in_use[Lane.CRITICAL] < self._reserved
 
     def _shared_in_use(self) -> int:
         return sum(self._in_use[lane] for lane in SHARING_LANES)

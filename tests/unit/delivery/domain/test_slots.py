@@ -1,8 +1,11 @@
 import heapq
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delivery.domain.lanes import SHARING_LANES, Lane
 from delivery.domain.slots import Slots
@@ -120,3 +123,90 @@ def test_a_lane_whose_calls_hang_holds_no_more_slots_than_its_weight_gives_it() 
     share = Counter(_starts(slots, [T, S, B], count=3000, calls_take={B: 100.0}))
     assert share[T] / share[S] == pytest.approx(2, rel=0.1)
     assert share[T] + share[S] > 2500
+
+
+@pytest.mark.parametrize(
+    ("total", "reserved"), [(32, 4), (24, 3), (17, 3), (16, 2), (8, 1), (4, 1), (2, 1), (1, 0)]
+)
+def test_at_every_size_the_reserved_part_keeps_its_proportion_and_leaves_one(
+    total: int, reserved: int
+) -> None:
+    slots = Slots(total=32, reserved=4, weights=WEIGHTS)
+    slots.resize(total)
+    assert len(_taken(slots, [T, S, B])) == total - reserved
+    assert len(_taken(slots, [C])) == reserved
+
+
+@pytest.mark.parametrize("total", [0, -1, 9])
+def test_the_size_is_between_one_and_the_most(total: int) -> None:
+    with pytest.raises(ValueError, match="number of slots"):
+        Slots(total=8, reserved=1, weights=WEIGHTS).resize(total)
+
+
+def test_more_slots_than_are_left_are_given_back_before_anything_starts_but_in_criticals_own_part() -> None:
+    slots = Slots(total=32, reserved=4, weights=WEIGHTS)
+    assert len(_taken(slots, [B])) == 28
+    slots.resize(8)
+    assert _taken(slots, EVERY_LANE) == [C]
+    for _ in range(21):
+        slots.release(B)
+        assert slots.take([T, S, B]) is None
+    slots.release(B)
+    assert slots.take([T, S, B]) is not None
+    assert slots.take([T, S, B]) is None
+
+
+@pytest.mark.parametrize("total", [2, 3, 4, 8, 16, 31])
+def test_at_every_size_every_lane_keeps_its_weight(total: int) -> None:
+    slots = Slots(total=32, reserved=4, weights=WEIGHTS)
+    slots.resize(total)
+    share = Counter(_starts(slots, [T, S, B], count=4000))
+    for lane in SHARING_LANES:
+        assert share[lane] / 4000 == pytest.approx(WEIGHTS[lane] / 10, rel=0.1)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("take"), st.lists(st.sampled_from(EVERY_LANE), min_size=1, unique=True)),
+        st.tuples(st.just("release"), st.sampled_from(EVERY_LANE)),
+        st.tuples(st.just("resize"), st.integers(1, 100)),
+    ),
+    max_size=150,
+)
+
+
+@given(st.integers(1, 40), st.data(), STEPS)
+def test_whatever_happens_critical_finds_what_is_reserved_for_it(
+    most: int, draws: st.DataObject, steps: list[tuple[str, Any]]
+) -> None:
+    reserved_of_most = draws.draw(st.integers(0, most - 1))
+    slots = Slots(total=most, reserved=reserved_of_most, weights=WEIGHTS)
+    total, in_use = most, Counter[Lane]()
+    for what, value in steps:
+        reserved = min(-(-total * reserved_of_most // most), total - 1)
+        sharing = sum(in_use[lane] for lane in SHARING_LANES)
+        if what == "resize":
+            total = min(value, most)
+            slots.resize(total)
+        elif what == "release" and in_use[value]:
+            in_use[value] -= 1
+            slots.release(value)
+        elif what == "take":
+            lane = slots.take(value)
+            if C in value and (in_use[C] < reserved or in_use.total() < total):
+                assert lane is C
+            elif lane is not None:
+                assert lane in value
+                assert lane is not C
+                assert sharing < total - reserved
+                assert in_use.total() < total
+            else:
+                assert not set(value) & set(SHARING_LANES) or slots.is_full
+            if lane is not None:
+                in_use[lane] += 1
+        assert slots.in_use == in_use.total() <= most
+
+
+def _taken(slots: Slots, waiting: list[Lane]) -> list[Lane]:
+    """Take as many as there are."""
+    return list(iter(lambda: slots.take(waiting), None))

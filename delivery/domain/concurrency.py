@@ -1,0 +1,175 @@
+"""How many calls may be out to a provider at once, found by its latency and its 429s.
+
+Pure: the time comes in, in seconds of a monotonic clock. docs/adr/0008 says why it is as it is.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from delivery.domain.latency import NO_ANSWER, Baseline, Round
+from delivery.domain.outcomes import Answer, Outcome
+
+FEWEST_ANSWERS = 5
+"""Of a round, before it says anything."""
+
+LARGEST_FALL = 0.5
+THROTTLED_FALL = 0.8
+
+FIRST_PATIENCE = 5.0
+LONGEST_PATIENCE = 60.0
+"""Seconds before a size that was throttled is tried again: the first, doubled each time, and the longest."""
+
+SHORTEST_REST = 1.0
+LONGEST_REST = 10.0
+"""Seconds. No longer, whatever the provider says: a 429 may be about one recipient only."""
+
+FIRST_LOOK = 60.0
+LONGEST_LOOK = 600.0
+"""Seconds that latency may hold the limit down before it is looked again whether load is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is out. in_flight: how many were, at its begin, this one included."""
+
+    begun_at: float
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Throttled:
+    """The size that was too much, and is not tried again before ``until``; patience: seconds."""
+
+    size: int
+    patience: float
+    until: float
+
+
+class ConcurrencyLimit:
+    """A limit on calls in flight, between a floor and a ceiling.
+
+    It begins at the floor and doubles every round trip until the first sign that it is too much; then it
+    grows by steps. It only grows while it is really used. A latency beyond the tolerable lowers it in
+    proportion, a 429 by a fifth (by half if nothing was accepted since the last one). Calls begun before
+    it was last lowered lower it no more.
+    """
+
+    def __init__(self, *, floor: int, ceiling: int) -> None:
+        """Raises ValueError unless 1 <= floor <= ceiling."""
+        if not 1 <= floor <= ceiling:
+            raise ValueError("the floor must be at least 1, and the ceiling at least the floor")
+        self.floor = floor
+        self.ceiling = ceiling
+        self.limit = floor
+        self.in_flight = 0
+        self.rests_until = -math.inf
+        self._baseline = Baseline()
+        self._round = Round(-math.inf)
+        self._is_doubling = True
+        self._lowered_at = -math.inf
+        self._accepts = True
+        self._throttled: _Throttled | None = None
+        self._slow_since: float | None = None
+        self._look_after = FIRST_LOOK
+
+    def rests(self, now: float) -> bool:
+        """Whether nothing may begin: the provider throttles even as few calls as the floor."""
+        return now < self.rests_until
+
+    def restart(self, now: float) -> None:
+        """Back to the floor, and up again from there: the provider was away."""
+        self._throttled = None
+        self._lower(self.floor, now)
+
+    def begin(self, now: float, *, is_full: bool) -> Call:
+        """A call goes out. is_full: whether the limit leaves no room for another one."""
+        self.in_flight += 1
+        self._round.most = max(self._round.most, self.in_flight)
+        self._round.was_full |= is_full
+        return Call(now, self.in_flight)
+
+    def end(self, call: Call, answer: Answer | None, now: float) -> None:
+        """A call came to its end; with no answer it was not made, and says nothing.
+
+        ACCEPTED tells a latency, and UNKNOWN that none was to be had. REJECTED, UNAVAILABLE and
+        MISCONFIGURED come quickly whatever the load, and tell nothing.
+        """
+        self.in_flight -= 1
+        if answer is None:
+            return
+        self._accepts |= answer.outcome is Outcome.ACCEPTED
+        if call.begun_at < self._lowered_at:
+            return
+        match answer.outcome:
+            case Outcome.THROTTLED:
+                told = answer.retry_after.total_seconds() if answer.retry_after else 0.0
+                self._throttle(call, told, now)
+            case Outcome.ACCEPTED:
+                self._add(call, now - call.begun_at, now)
+            case Outcome.UNKNOWN:
+                self._add(call, NO_ANSWER, now)
+
+    def _add(self, call: Call, latency: float, now: float) -> None:
+        if call.begun_at < self._round.since:
+            return
+        self._round.latencies.append(latency)
+        if len(self._round.latencies) >= max(FEWEST_ANSWERS, self.limit // 2):
+            self._end_round(now)
+
+    def _end_round(self, now: float) -> None:
+        ended, self._round = self._round, Round(now)
+        if ended.most <= self.floor:
+            self._baseline.learn(ended.latency)
+        gradient = self._baseline.gradient(ended.latency)
+        if gradient < 1:
+            slow_since = now if self._slow_since is None else self._slow_since
+            self._lower(int(self.limit * max(LARGEST_FALL, gradient)), now)
+            self._slow_since = slow_since if self.limit > self.floor else None
+        elif ended.was_full:
+            self._raise(now)
+        self._look_again(now)
+
+    def _raise(self, now: float) -> None:
+        step = self.limit if self._is_doubling else math.isqrt(self.limit)
+        self.limit = min(self.limit + step, self.ceiling, self._most_untried(now))
+        if self.limit == self.ceiling:
+            self._slow_since = None
+            self._look_after = FIRST_LOOK
+
+    def _most_untried(self, now: float) -> int:
+        """How far the limit may go for what was throttled before: right under that, then to it, then on."""
+        throttled = self._throttled
+        if throttled is None:
+            return self.ceiling
+        self._is_doubling &= self.limit * 2 < throttled.size
+        if self.limit >= throttled.size:  # it takes as many again
+            self._throttled = replace(throttled, size=self.ceiling + 1)
+            return self.ceiling
+        return max(self.limit, throttled.size - (1 if now < throttled.until else 0))
+
+    def _throttle(self, call: Call, told: float, now: float) -> None:
+        before = self._throttled
+        is_again = before is not None and now < before.until + before.patience
+        patience = min(before.patience * 2, LONGEST_PATIENCE) if before and is_again else FIRST_PATIENCE
+        if self.limit == self.floor:
+            rest = SHORTEST_REST if self._accepts else patience / FIRST_PATIENCE
+            self.rests_until = now + min(max(told, rest), LONGEST_REST)
+        self._throttled = _Throttled(
+            size=max(call.in_flight, self.floor + 1), patience=patience, until=now + max(patience, told)
+        )
+        fall = THROTTLED_FALL if self._accepts else LARGEST_FALL
+        self._accepts = False
+        self._lower(int(min(self.limit, call.in_flight) * fall), now)
+
+    def _lower(self, size: int, now: float) -> None:
+        self.limit = max(size, self.floor)
+        self._is_doubling = self.limit == self.floor
+        self._lowered_at = now
+        self._slow_since = None
+        self._round = Round(now)
+
+    def _look_again(self, now: float) -> None:
+        """Latency has held the limit down for long: see at the floor whether load is the reason."""
+        if self._slow_since is not None and now - self._slow_since >= self._look_after:
+            self._look_after = min(self._look_after * 2, LONGEST_LOOK)
+            self._lower(self.floor, now)
