@@ -8,7 +8,7 @@ COMPILE = $(PYTHON) -m piptools compile --quiet --strip-extras --allow-unsafe --
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-compose lint bench lock clean
+.PHONY: help run demo test test-compose chaos lint bench lock clean
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -23,11 +23,15 @@ demo:  ## Against a running `make run`: send mixed emails, take the provider dow
 
 test:  ## Run all tests against real private servers on free ports
 	@stack/setup.sh test
-	@exec $(PYTHON) -m pytest -m "not compose" -n 2 --dist loadfile --durations=10 $(ARGS)
+	@exec $(PYTHON) -m pytest -m "not compose and not chaos" -n 2 --dist loadfile --durations=10 $(ARGS)
 
 test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
 	@stack/setup.sh lint
 	@exec $(PYTHON) -m pytest -m compose $(ARGS)
+
+chaos:  ## Every fault at once, while parts are killed: prints what became of each email
+	@stack/setup.sh test
+	@exec $(PYTHON) -m pytest tests/chaos -m chaos -n 2 --dist load --maxschedchunk 1 $(ARGS)
 
 lint:  ## Check style, types and the direction of imports
 	@stack/setup.sh lint

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from tests.harness.api import email
 from tests.harness.broker import BrokerServer, VirtualHost
 from tests.harness.deadline import wait_until
 from tests.harness.load import Load
@@ -51,7 +52,7 @@ def test_a_broker_that_is_killed_loses_nothing(
     broker = own_broker()
     with broker.vhost() as vhost:
         system = start_system(amqp_url=vhost.url, **OPTIONS)
-        load = Load(system, emails=EMAILS)
+        load = Load(system, [email()] * EMAILS)
         load.wait_for(KILL_AT)
         broker.crash()
         load.finish()
@@ -69,7 +70,7 @@ def test_a_store_that_is_killed_loses_nothing(
     store = own_store()
     with store.database() as database:
         system = start_system(mongodb_uri=database.uri, **OPTIONS)
-        load = Load(system, emails=EMAILS)
+        load = Load(system, [email()] * EMAILS)
         load.wait_for(KILL_AT)
         store.crash()
         wait_until(lambda: load.other["503"], within=60, what="a caller hears that the store is away")
@@ -86,7 +87,7 @@ def test_what_killed_consumers_had_in_hand_is_unconfirmed_at_worst(
     start_system: StartSystem, vhost: VirtualHost, database: StoreDatabase
 ) -> None:
     system = start_system(consumers=2, **OPTIONS)
-    load = Load(system, emails=EMAILS)
+    load = Load(system, [email()] * EMAILS)
     load.wait_for(KILL_AT)
     wait_until(lambda: system.provider.received() > KILL_AT // 2, within=60, what="calls are out")
     system.consumers[0].kill()
@@ -104,7 +105,7 @@ def test_an_api_that_is_killed_keeps_its_word(
     start_system: StartSystem, vhost: VirtualHost, database: StoreDatabase
 ) -> None:
     system = start_system(**OPTIONS)
-    load = Load(system, emails=EMAILS)
+    load = Load(system, [email()] * EMAILS)
     load.wait_for(KILL_AT)
     system.api_process.kill()
     wait_until(lambda: load.other["none"], within=60, what="a caller gets no answer")

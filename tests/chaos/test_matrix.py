@@ -1,0 +1,44 @@
+"""The fault matrix: every fault at once, in every pass. `make chaos` runs it in full, `make test` a slice."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.chaos.conftest import REPORT
+from tests.chaos.faults import MATRIX, bodies
+from tests.chaos.oracle import judge
+from tests.chaos.passes import APART, KILL_ALL, KILLS, NO_KILL, Pass, Scene
+from tests.chaos.report import table
+from tests.chaos.times import Times
+from tests.chaos.trial import run
+
+EMAILS_PER_FAULT = 200
+A_FEW = 5
+
+FULL = Times(factor=15)
+QUICK = Times(factor=15, offsets=(1, 3, 5), report_overdue=3)
+"""Asks earlier about reports, and again as soon as "never seen" counts."""
+
+SetScene = Callable[[Times], Scene]
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.parametrize("trial", [NO_KILL, KILL_ALL], ids=lambda trial: trial.name)
+def test_a_slice_of_the_matrix(trial: Pass, set_scene: SetScene, record_property: Record) -> None:
+    _keeps_every_promise(trial, set_scene(QUICK), A_FEW, record_property)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("trial", [*KILLS, *APART], ids=lambda trial: trial.name)
+def test_the_matrix(trial: Pass, set_scene: SetScene, record_property: Record) -> None:
+    _keeps_every_promise(trial, set_scene(FULL), EMAILS_PER_FAULT, record_property)
+
+
+def _keeps_every_promise(trial: Pass, scene: Scene, count: int, record_property: Record) -> None:
+    evidence = run(trial, scene, bodies(count, times=scene.times, seed=len(MATRIX)), within=420)
+    findings = judge(evidence, may_end=trial.may_end)
+    report = table(trial.name, evidence, findings)
+    print(report)
+    record_property(REPORT, report)
+    assert findings == []

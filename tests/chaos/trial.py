@@ -1,0 +1,85 @@
+"""Drives one pass to its end and gathers the evidence."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from delivery.domain.states import State
+from tests.chaos.evidence import Evidence
+from tests.chaos.next_steps import STEPS
+from tests.chaos.passes import Pass, Scene
+from tests.harness.api import Body
+from tests.harness.deadline import DeadlineMissed, wait_until
+from tests.harness.load import Load
+from tests.harness.owed import assert_nothing_waits_unowed, what_waits_unowed
+from topology import names
+
+_STOP_SECONDS = 30.0
+
+
+def run(trial: Pass, scene: Scene, bodies: Sequence[Body], *, within: float) -> Evidence:
+    """Send all, make the trouble, wait until all has ended (seconds, at the most), and look at what is left.
+
+    What has not ended by then is for the oracle to judge.
+    """
+    accepted: list[str] = []
+    parts = [*trial.troubles, None]
+    for trouble, share in zip(parts, _shares(bodies, len(parts)), strict=True):
+        load = Load(scene.system, share)
+        if trouble is not None:
+            load.wait_for(len(share) // 2)
+            trouble(scene, load)
+        load.finish()
+        accepted += load.accepted
+    _wait_for_the_end(trial, scene, within=within)
+    if trial.revives:
+        scene.vhost.move_messages(names.DEAD_QUEUE, names.REQUEUE_QUEUE)
+        _wait_for_the_end(trial, scene, within=within)
+    return _gather(trial, scene, accepted)
+
+
+def _shares(bodies: Sequence[Body], count: int) -> Iterator[Sequence[Body]]:
+    for number in range(count):
+        yield bodies[number::count]
+
+
+def _wait_for_the_end(trial: Pass, scene: Scene, *, within: float) -> None:
+    """Until no email is on its way, no call and no webhook to come, and every report applied.
+
+    An email that counts as unreported is on its way as long as the provider can be asked about it.
+    """
+    on_its_way = [state.value for state in STEPS]
+    if not trial.can_ask:
+        on_its_way.remove(State.SUBMITTED.value)
+    emails, events = scene.database["emails"], scene.database["provider_events"]
+
+    def all_is_over() -> bool:
+        waiting = emails.count_documents({"state": {"$in": on_its_way}})
+        assert not waiting, f"{waiting} emails are on their way"
+        if not trial.can_ask:
+            awaited = emails.count_documents({"state": State.SUBMITTED.value, "unreported": {"$ne": True}})
+            assert not awaited, f"{awaited} reports are awaited"
+        pending = events.count_documents({"pending": True})
+        assert not pending, f"{pending} provider events are pending"
+        assert scene.system.provider.is_idle(), "the provider is at work"
+        return True
+
+    with suppress(DeadlineMissed):
+        wait_until(all_is_over, within=within, what="all is over")
+
+
+def _gather(trial: Pass, scene: Scene, accepted: Sequence[str]) -> Evidence:
+    """Queues are read while no consumer runs, or what is in their hands would seem to be nowhere."""
+    now = datetime.now(UTC)
+    for consumers in scene.system.consumers:
+        consumers.stop(_STOP_SECONDS)
+    with suppress(DeadlineMissed):
+        assert_nothing_waits_unowed(scene.database, scene.vhost)
+    return Evidence(
+        accepted=frozenset(accepted),
+        emails=list(scene.database["emails"].find({})),
+        submissions=scene.system.provider.submissions(),
+        unowed=what_waits_unowed(scene.database, scene.vhost),
+        can_ask=trial.can_ask,
+        now=now,
+    )
