@@ -73,13 +73,14 @@ class Outcomes:
                 await self._is_settled.wait()
 
     async def _settle(self, batch: Sequence[Answered]) -> None:
+        now = utc_now()  # one for all tries: a write that is repeated is known by it
         settled = await until_store_answers(
             lambda: settle_emails(
                 [(item.email, item.answer) for item in batch],
                 claims=self._parts.store.claims,
                 policies=self._parts.config.lanes,
                 checks=self._parts.config.checks,
-                now=utc_now(),
+                now=now,
             )
         )
         for item in batch:

@@ -1,6 +1,6 @@
 """What a stored state owes to the broker: the outbox is the document itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -42,6 +42,15 @@ class OwedEvent:
     """The message that a stored provider event requires."""
 
     event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a batch of conditional writes came to. moved: the emails that are in the state which was meant for
+    them; the others were somewhere else by then. owed: what those that moved owe now."""
+
+    moved: frozenset[str] = frozenset()
+    owed: list[OwedEmail] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from delivery.domain.clocks import CLOCK_MARGIN
 from delivery.domain.emails import ClaimedEmail
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import CLAIMABLE, State
 from delivery.store.client import Document, store_errors
@@ -123,24 +123,34 @@ class Claims:
                 owed += self._owing([email.email_id for email in emails], gen=gen + 1)
         return owed
 
-    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]:
-        """Write outcomes, those that read alike in one call; returns what the emails now owe.
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> Written:
+        """Write outcomes, those that read alike in one call.
 
         An email that was reported on meanwhile keeps the reported state.
         """
         alike: dict[tuple[Any, ...], list[tuple[ClaimedEmail, Settlement]]] = defaultdict(list)
         for claimed, settlement in settled:
             alike[_likeness(claimed, settlement)].append((claimed, settlement))
+        moved: set[str] = set()
         owed: list[OwedEmail] = []
         with store_errors():
             for group in alike.values():
                 claimed, settlement = group[0]
                 emails = [email for email, _ in group]
                 fence = _fence(emails, gen=claimed.gen, states=_states_settled_by(settlement))
-                self._emails.update_many(fence, _settling(settlement, gen=claimed.gen))
+                result = self._emails.update_many(fence, _settling(settlement, gen=claimed.gen))
+                email_ids = [email.email_id for email in emails]
+                is_whole = result.matched_count == len(emails)
+                moved.update(email_ids if is_whole else self._moved_by(settlement, email_ids))
                 if settlement.owed is not None:
-                    owed += self._owing([email.email_id for email in emails], gen=claimed.gen + 1)
-        return owed
+                    owed += self._owing(email_ids, gen=claimed.gen + 1)
+        return Written(moved=frozenset(moved), owed=owed)
+
+    def _moved_by(self, settlement: Settlement, email_ids: Sequence[str]) -> list[str]:
+        """Those that are where this write put them, be it by an earlier try of it."""
+        here = {"state": settlement.state.value, "updated_at": settlement.at}
+        found = self._emails.find({"_id": {"$in": email_ids}, **here}, {"_id": 1})
+        return [document["_id"] for document in found]
 
     def _owing(self, email_ids: Iterable[str], *, gen: int) -> list[OwedEmail]:
         found = self._emails.find({"_id": {"$in": list(email_ids)}, "owed.gen": gen}, OWED_FIELDS)

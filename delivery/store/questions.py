@@ -11,7 +11,7 @@ from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 
 from delivery.domain.lanes import Lane, OnUnknown
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import Written
 from delivery.domain.questions import About, CheckPolicy, Question, outcome_question
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable, Verdict
@@ -96,18 +96,32 @@ class Questions:
         query = {"lane": lane.value, "question.decide_at": {**SET, "$lte": now}}
         return self._questionables(query, first="question.decide_at", limit=limit)
 
-    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
-        """Write verdicts, each only if its email still is where it was; returns what these owe now."""
+    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written:
+        """Write verdicts, each only if its email still is where it was."""
         if not verdicts:
-            return []
+            return Written()
         with store_errors():
             self._emails.bulk_write(
                 [UpdateOne(_still(email), _concluding(email, verdict)) for email, verdict in verdicts],
                 ordered=False,
             )
-            owing = [email.email_id for email, verdict in verdicts if verdict.owed is not None]
-            found = self._emails.find({"_id": {"$in": owing}, "owed.at": SET}, OWED_FIELDS)
-            return [owed_of(document) for document in found]
+            moved = self._moved_by(verdicts)
+        return Written(
+            moved=frozenset(document["_id"] for document in moved),
+            owed=[owed_of(document) for document in moved if "owed" in document],
+        )
+
+    def _moved_by(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[Document]:
+        """The emails that these verdicts moved, not others that came into the same state meanwhile."""
+        alike: dict[tuple[State, datetime], list[str]] = defaultdict(list)
+        for email, verdict in verdicts:
+            if verdict.state is not None:
+                alike[verdict.state, verdict.at].append(email.email_id)
+        moved: list[Document] = []
+        for (state, at), email_ids in alike.items():
+            query = {"_id": {"$in": email_ids}, "state": state.value, "updated_at": at}
+            moved += self._emails.find(query, OWED_FIELDS)
+        return moved
 
     def _questionables(self, query: Document, *, first: str, limit: int) -> list[Questionable]:
         """In the order of the query's index. Without a hint: SecantusDB scans the whole of a hinted one."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from delivery.domain.call_budget import CallBudget
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import About, CheckPolicy
 from delivery.domain.unknowns import Found, Questionable, Verdict, after_check
 
@@ -35,7 +35,7 @@ class StatusEndpoint(Protocol):
 class OpenQuestions(Protocol):
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]: ...
 
-    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]: ...
+    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written: ...
 
 
 class Budgets(Protocol):
@@ -86,13 +86,19 @@ async def ask_about_emails(
     pauses = [answer.pause for answer in answers if answer.pause is not None]
     if pauses:
         await asyncio.to_thread(budgets.pause, provider_name, until=clock() + max(pauses))
-    owed = await asyncio.to_thread(questions.conclude, verdicts)
+    written = await asyncio.to_thread(questions.conclude, verdicts)
     return Asked(
-        asked=len(asked), pause=max(pauses, default=None), owed=owed, happened=happenings_of(verdicts)
+        asked=len(asked),
+        pause=max(pauses, default=None),
+        owed=written.owed,
+        happened=happenings_of(verdicts, moved=written.moved),
     )
 
 
-def happenings_of(verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[Happening]:
+def happenings_of(
+    verdicts: Sequence[tuple[Questionable, Verdict]], *, moved: frozenset[str]
+) -> list[Happening]:
+    """What verdicts did to the emails that they moved; of the others somebody else has told."""
     return [
         Happening(
             tenant_id=email.tenant_id,
@@ -102,7 +108,7 @@ def happenings_of(verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[Happ
             at=verdict.at,
         )
         for email, verdict in verdicts
-        if verdict.state is not None
+        if verdict.state is not None and email.email_id in moved
     ]
 
 

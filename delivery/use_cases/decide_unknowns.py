@@ -1,5 +1,6 @@
 """Decide about emails of which nobody spoke until their deadline, without the provider's word."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Protocol
 
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import About, CheckPolicy
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable, Verdict, at_deadline, passed_over
@@ -22,7 +23,7 @@ class Undecided(Protocol):
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]: ...
 
-    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]: ...
+    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +52,13 @@ def decide_unknowns(
     verdicts = [(email, at_deadline(email, lane=lanes[email.lane], now=now)) for email in emails]
     unasked = _unasked(questions, policy=policy, now=now)
     verdicts += [(email, passed_over(email, policy=policy, now=now)) for email in unasked]
-    owed = questions.conclude(verdicts)
-    counts: dict[State, int] = {}
-    for _, verdict in verdicts:
-        if verdict.state is not None:
-            counts[verdict.state] = counts.get(verdict.state, 0) + 1
+    written = questions.conclude(verdicts)
+    happened = happenings_of(verdicts, moved=written.moved)
     return Decided(
-        counts=counts,
+        counts=Counter(happening.state for happening in happened),
         unreported=len(unasked),
-        owed=owed,
-        happened=happenings_of(verdicts),
+        owed=written.owed,
+        happened=happened,
         is_full=BATCH in (len(emails), len(unasked)),
     )
 

@@ -9,7 +9,7 @@ from delivery.domain.emails import ClaimedEmail
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.outcomes import Answer
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import CheckPolicy, Question, outcome_question, report_question
 from delivery.domain.settlement import Settlement, settle
 from delivery.domain.states import State
@@ -25,7 +25,7 @@ class Settled:
 
 
 class SettlingClaims(Protocol):
-    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]: ...
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> Written: ...
 
     def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]: ...
 
@@ -51,9 +51,14 @@ def settle_emails(
             unsent.append(email)
         else:
             settled.append((email, settlement))
-    owed = claims.settle(settled) if settled else []
-    owed += claims.give_back(unsent, now=now) if unsent else []
-    return Settled(owed=owed, happened=[_happening(email, settlement) for email, settlement in settled])
+    written = claims.settle(settled) if settled else Written()
+    given_back = claims.give_back(unsent, now=now) if unsent else []
+    return Settled(
+        owed=[*written.owed, *given_back],
+        happened=[
+            _happening(email, settlement) for email, settlement in settled if email.email_id in written.moved
+        ],
+    )
 
 
 def _settle(

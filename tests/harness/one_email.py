@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from delivery.domain.clocks import CLOCK_MARGIN
 from delivery.domain.emails import ClaimedEmail, NewEmail, Standing
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.questions import About, CheckPolicy, Question, outcome_question
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import CLAIMABLE, REVIVABLE, State
@@ -67,7 +67,7 @@ class OneEmail:
             self._move(State.EXPIRED, now)
             self.email.owed = None
 
-    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]:
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> Written:
         ((claimed, settlement),) = settled
         states = OPEN[:1] if settlement.state is State.UNCONFIRMED else OPEN
         email = self.email
@@ -78,7 +78,8 @@ class OneEmail:
             email.question = settlement.question
             email.calls -= int(not settlement.was_called)
             self._owe(settlement.owed)
-        return self.owing([])
+        is_moved = (email.state, email.updated_at) == (settlement.state, settlement.at)
+        return self._result(is_moved=is_moved)
 
     def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]:
         ((back),) = claimed
@@ -132,7 +133,7 @@ class OneEmail:
         is_there = self.email.state is State.UNCONFIRMED and self.email.new.request.lane is lane
         return self._asking(is_over) if is_there else []
 
-    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
+    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written:
         for seen, verdict in verdicts:
             email = self.email
             question = email.question
@@ -150,7 +151,12 @@ class OneEmail:
                 email.due_at = verdict.due_at or email.due_at
                 email.question = verdict.question
                 self._owe(verdict.owed)
-        return self.owing([])
+        at = [(verdict.state, verdict.at) for _, verdict in verdicts]
+        return self._result(is_moved=(self.email.state, self.email.updated_at) in at)
+
+    def _result(self, *, is_moved: bool) -> Written:
+        moved = frozenset({self.email.new.email_id}) if is_moved else frozenset()
+        return Written(moved=moved, owed=self.owing([]))
 
     # emails
 

@@ -68,7 +68,8 @@ class Store:
         return claimed
 
     def settle(self, *claimed: ClaimedEmail, state: State, **changes: Any) -> list[Any]:
-        return self.claims.settle([(email, settlement(email, state=state, **changes)) for email in claimed])
+        batch = [(email, settlement(email, state=state, **changes)) for email in claimed]
+        return self.claims.settle(batch).owed
 
     def run_out(self, *, before: datetime = AFTER_LEASE) -> int:
         return self.questions.run_out(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from delivery.domain.clocks import CLOCK_MARGIN
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.states import CLAIMABLE, State
 from delivery.store.claims import Claims
 from tests.integration.delivery.store.conftest import UNTIL, Store, ids, lost, settlement
@@ -281,7 +281,7 @@ def test_a_batch_of_all_kinds_is_settled_each_by_its_own(postroom: Store) -> Non
     a, b, c, d, e = postroom.claim(*names[:5])
     (f,) = postroom.claim("f", gen=4)
     retry = {"owed": OwedTo.DELAY, "due_at": LATER}
-    owed = postroom.claims.settle(
+    written = postroom.claims.settle(
         [
             (a, settlement(a, state=S.SUBMITTED)),
             (b, settlement(b, state=S.RETRYING, **retry)),
@@ -291,7 +291,8 @@ def test_a_batch_of_all_kinds_is_settled_each_by_its_own(postroom: Store) -> Non
             (f, settlement(f, state=S.RETRYING, **retry)),
         ]
     )
-    assert {(debt.email_id, debt.gen) for debt in owed} == {("b", 2), ("f", 5)}
+    assert {(debt.email_id, debt.gen) for debt in written.owed} == {("b", 2), ("f", 5)}
+    assert written.moved == set(names)
     assert [postroom.state(name) for name in names] == [
         S.SUBMITTED,
         S.RETRYING,
@@ -320,9 +321,10 @@ def test_repeated_after_an_unknown_outcome_settling_ends_in_the_same_place_and_o
     claimed = postroom.claim_one()
     first = postroom.claims.settle([(claimed, settlement(claimed, **outcome))])
     before = postroom.document()
+    assert postroom.claims.settle([(claimed, settlement(claimed, **outcome))]) == first
+    assert first.moved == {"a"}
     later = {**outcome, "at": NOW + seconds(7)}
-    again = postroom.claims.settle([(claimed, settlement(claimed, **later))])
-    assert again == first
+    assert postroom.claims.settle([(claimed, settlement(claimed, **later))]).owed == first.owed
     assert postroom.document() == before
 
 
@@ -331,7 +333,7 @@ def test_a_worker_that_lost_its_claim_writes_nothing(postroom: Store, outcome: d
     postroom.insert("a")
     claimed = lost(postroom.claim_one())
     before = postroom.document()
-    assert postroom.claims.settle([(claimed, settlement(claimed, **outcome))]) == []
+    assert postroom.claims.settle([(claimed, settlement(claimed, **outcome))]) == Written()
     assert postroom.document() == before
 
 
@@ -342,7 +344,7 @@ def test_a_worker_of_an_earlier_generation_writes_nothing(postroom: Store, outco
     postroom.claims.give_back([claimed], now=LATER)
     postroom.claim("a", gen=2, token="another")
     before = postroom.document()
-    assert postroom.claims.settle([(claimed, settlement(claimed, **outcome))]) == []
+    assert postroom.claims.settle([(claimed, settlement(claimed, **outcome))]) == Written()
     assert postroom.document() == before
 
 
@@ -355,7 +357,7 @@ def test_an_email_that_was_reported_on_meanwhile_keeps_the_reported_state(
     claimed = postroom.claim(*reported)
     standings = postroom.emails.standings(reported)
     assert postroom.reported.apply([(standings[state], state) for state in reported], now=LATER)
-    assert postroom.claims.settle([(email, settlement(email, **outcome)) for email in claimed]) == []
+    assert postroom.claims.settle([(email, settlement(email, **outcome)) for email in claimed]) == Written()
     assert [postroom.state(state) for state in reported] == reported
 
 

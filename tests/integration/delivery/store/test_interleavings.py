@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from delivery.domain.emails import ClaimedEmail, NewEmail, Standing
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import About
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable
@@ -57,8 +57,8 @@ class Beside(OneEmail):
         self.real.claims.expire(email_ids, now=now)
         self._stand_alike()
 
-    def settle(self, settled: Any) -> list[OwedEmail]:
-        return self._written(super().settle(settled), self.real.claims.settle(settled))
+    def settle(self, settled: Any) -> Written:
+        return self._moved(super().settle(settled), self.real.claims.settle(settled))
 
     def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]:
         return self._written(
@@ -76,8 +76,8 @@ class Beside(OneEmail):
         undecided = super().undecided(lane, now=now, limit=limit)
         return self._same(undecided, self.real.questions.undecided(lane, now=now, limit=limit))
 
-    def conclude(self, verdicts: Any) -> list[OwedEmail]:
-        return self._written(super().conclude(verdicts), self.real.questions.conclude(verdicts))
+    def conclude(self, verdicts: Any) -> Written:
+        return self._moved(super().conclude(verdicts), self.real.questions.conclude(verdicts))
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         real = self.real.emails.standings(email_ids)
@@ -94,6 +94,11 @@ class Beside(OneEmail):
 
     def apply(self, changes: Sequence[tuple[Standing, State]], *, now: datetime) -> bool:
         return self._same(super().apply(changes, now=now), self.real.reported.apply(changes, now=now))
+
+    def _moved(self, here: Written, there: Written) -> Written:
+        assert there.moved == here.moved
+        self._written(here.owed, there.owed)
+        return here
 
     def _written(self, here: list[OwedEmail], there: list[OwedEmail]) -> list[OwedEmail]:
         """What a write returns is owed; it may leave out what others have written."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from delivery.domain.lanes import Lane, OnUnknown
-from delivery.domain.owed import OwedTo
+from delivery.domain.owed import OwedTo, Written
 from delivery.domain.provider_events import PendingEvent
 from delivery.domain.questions import About, Question, outcome_question, report_question
 from delivery.domain.reports import Report
@@ -214,7 +214,7 @@ def test_after_the_last_check_nothing_is_due_and_the_deadline_stays(postroom: St
 @pytest.mark.parametrize("found", [Found.DELIVERED, Found.REJECTED, Found.FAILED])
 def test_what_settles_it_closes_the_question(postroom: Store, found: Found) -> None:
     unconfirmed(postroom, "a")
-    assert postroom.questions.conclude([answer(one_due(postroom), found)]) == []
+    assert postroom.questions.conclude([answer(one_due(postroom), found)]) == Written(moved=frozenset("a"))
     document = postroom.document()
     assert document["state"] == found.value
     assert "question" not in document
@@ -233,7 +233,7 @@ def test_what_turns_out_to_be_accepted_waits_for_its_report(postroom: Store) -> 
 
 def test_what_is_sent_again_owes_its_lane_a_message_of_the_next_generation(postroom: Store) -> None:
     unconfirmed(postroom, "a")
-    (owed,) = postroom.questions.conclude([answer(one_due(postroom), Found.NEVER_SEEN)])
+    (owed,) = postroom.questions.conclude([answer(one_due(postroom), Found.NEVER_SEEN)]).owed
     assert (owed.email_id, owed.gen, owed.to, owed.due_at) == ("a", 2, OwedTo.LANE, ASKED_AT)
     assert postroom.document()["history"][-1]["detail"] == NEVER_SEEN
     assert postroom.claim("a", gen=2, now=ASKED_AT) != []
@@ -242,7 +242,7 @@ def test_what_is_sent_again_owes_its_lane_a_message_of_the_next_generation(postr
 def test_what_is_held_owes_a_letter_that_says_why(postroom: Store) -> None:
     unconfirmed(postroom, "a", lane=Lane.BULK)
     (email,) = postroom.questions.undecided(Lane.BULK, now=DEADLINE, limit=10)
-    (owed,) = postroom.questions.conclude([(email, at_deadline(email, lane=HOLD, now=DEADLINE))])
+    (owed,) = postroom.questions.conclude([(email, at_deadline(email, lane=HOLD, now=DEADLINE))]).owed
     assert (owed.gen, owed.to, owed.reason, owed.attempts) == (2, OwedTo.HELD, "outcome unknown", 1)
     assert owed.died_at == DEADLINE
     assert postroom.state() is S.HELD
@@ -274,13 +274,13 @@ def test_each_email_of_a_batch_gets_its_own_verdict(postroom: Store) -> None:
     unconfirmed(postroom, "a", "b", "c", "d")
     verdicts = [Found.DELIVERED, Found.NEVER_SEEN, Found.CANT_TELL, Found.FAILED]
     batch = [answer(email, found) for email, found in zip(due(postroom), verdicts, strict=True)]
-    assert ids(postroom.questions.conclude(batch)) == ["b"]
+    assert ids(postroom.questions.conclude(batch).owed) == ["b"]
     states = [postroom.state(email_id) for email_id in "abcd"]
     assert states == [S.DELIVERED, S.RETRYING, S.UNCONFIRMED, S.FAILED]
 
 
 def test_nothing_to_conclude_is_no_call(postroom: Store) -> None:
-    assert postroom.questions.conclude([]) == []
+    assert postroom.questions.conclude([]) == Written()
 
 
 # Who spoke first
@@ -350,7 +350,7 @@ def test_a_batch_is_written_for_those_that_are_still_there(postroom: Store) -> N
     unconfirmed(postroom, "a", "b")
     batch = [answer(email, Found.NEVER_SEEN) for email in due(postroom)]
     _reported(postroom)
-    assert ids(postroom.questions.conclude(batch)) == ["b"]
+    assert ids(postroom.questions.conclude(batch).owed) == ["b"]
     assert (postroom.state("a"), postroom.state("b")) == (S.COMPLAINED, S.RETRYING)
 
 

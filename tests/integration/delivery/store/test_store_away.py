@@ -136,7 +136,7 @@ def test_every_write_repeated_after_its_answer_was_lost_ends_in_the_same_place_a
     calls: dict[str, Callable[[Store], Sequence[Any]]] = {
         "accept": accept,
         "claim": lambda postroom: postroom.claim("claim", token="mine"),
-        "settle": lambda postroom: postroom.claims.settle([(to_settle, retry)]),
+        "settle": lambda postroom: postroom.claims.settle([(to_settle, retry)]).owed,
         "give back": lambda postroom: postroom.claims.give_back([to_give_back], now=NOW),
         "revive": lambda postroom: postroom.emails.revive([("revive", 1)], now=NOW),
     }

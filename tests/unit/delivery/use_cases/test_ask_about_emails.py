@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from delivery.domain.call_budget import CallBudget
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedTo, Written
 from delivery.domain.questions import About
 from delivery.domain.states import State
 from delivery.domain.unknowns import Found, Questionable, Verdict
@@ -38,6 +38,7 @@ class World:
         self.budgets: list[tuple[str, CallBudget]] = []
         self.paused: list[tuple[str, datetime]] = []
         self.concluded: list[tuple[str, Verdict]] = []
+        self.elsewhere: set[str] = set()
 
     def clock(self) -> datetime:
         return self.now
@@ -48,13 +49,17 @@ class World:
         fitting = [email for email in self.open if (email.question.about, email.lane) == (about, lane)]
         return fitting[:limit]
 
-    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
+    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written:
         self.concluded += [(email.email_id, verdict) for email, verdict in verdicts]
-        return [
-            owed_email(email_id=email.email_id, gen=email.gen + 1, to=verdict.owed)
-            for email, verdict in verdicts
-            if verdict.owed
-        ]
+        moved = [(email, verdict) for email, verdict in verdicts if email.email_id not in self.elsewhere]
+        return Written(
+            moved=frozenset(email.email_id for email, verdict in moved if verdict.state is not None),
+            owed=[
+                owed_email(email_id=email.email_id, gen=email.gen + 1, to=verdict.owed)
+                for email, verdict in moved
+                if verdict.owed
+            ],
+        )
 
     def take(self, provider: str, wanted: int, *, budget: CallBudget, now: datetime) -> int:
         assert now == self.now
@@ -101,6 +106,14 @@ def test_what_the_provider_says_is_concluded_and_told() -> None:
         Happening(tenant_id="default", email_id="a", lane=Lane.BULK, state=State.DELIVERED, at=LATE)
     ]
     assert (asked.owed, asked.pause) == ([], None)
+
+
+def test_what_was_settled_while_it_was_asked_about_is_not_told_again() -> None:
+    world = World(
+        unconfirmed(email_id="a"), unconfirmed(email_id="b"), answers=dict.fromkeys("ab", Found.DELIVERED)
+    )
+    world.elsewhere = {"a"}
+    assert [happening.email_id for happening in world.ask().happened] == ["b"]
 
 
 def test_what_is_to_be_sent_again_is_owed() -> None:

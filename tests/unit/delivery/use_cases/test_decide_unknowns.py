@@ -6,7 +6,7 @@ import pytest
 
 from delivery.domain.errors import StoreUnavailable
 from delivery.domain.lanes import Lane, OnUnknown
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedTo, Written
 from delivery.domain.questions import About
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable, Verdict
@@ -25,6 +25,7 @@ class Store:
         self.reports = [email for email in emails if email.question.about is About.REPORT]
         self.concluded: dict[str, Verdict] = {}
         self.due_since: set[datetime] = set()
+        self.elsewhere: set[str] = set()
 
     def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
         assert limit > 0
@@ -36,13 +37,17 @@ class Store:
         self.due_since.add(now)
         return [email for email in self.reports if email.lane is lane][:limit]
 
-    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
+    def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written:
         self.concluded |= {email.email_id: verdict for email, verdict in verdicts}
-        return [
-            owed_email(email_id=email.email_id, gen=email.gen + 1, to=verdict.owed)
-            for email, verdict in verdicts
-            if verdict.owed
-        ]
+        moved = [(email, verdict) for email, verdict in verdicts if email.email_id not in self.elsewhere]
+        return Written(
+            moved=frozenset(email.email_id for email, verdict in moved if verdict.state is not None),
+            owed=[
+                owed_email(email_id=email.email_id, gen=email.gen + 1, to=verdict.owed)
+                for email, verdict in moved
+                if verdict.owed
+            ],
+        )
 
     def decide(self) -> Decided:
         return decide_unknowns(questions=self, lanes=LANES, policy=CHECKS, now=DEADLINE)
@@ -65,6 +70,14 @@ def test_each_lane_decides_by_its_own_policy_and_a_request_by_its_own() -> None:
         ("c", OwedTo.LANE),
     ]
     assert {happening.email_id: happening.state for happening in decided.happened} == states
+
+
+def test_what_was_settled_meanwhile_is_neither_counted_nor_told() -> None:
+    store = Store(unconfirmed(email_id="a"), unconfirmed(email_id="b"))
+    store.elsewhere = {"a"}
+    decided = store.decide()
+    assert decided.counts == {State.HELD: 1}
+    assert [happening.email_id for happening in decided.happened] == ["b"]
 
 
 def test_nothing_undecided_is_nothing_to_do() -> None:
@@ -106,7 +119,7 @@ def test_without_checks_no_report_is_ever_asked_for() -> None:
 
 def test_a_store_that_is_away_decides_nothing() -> None:
     class Away(Store):
-        def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> list[OwedEmail]:
+        def conclude(self, verdicts: Sequence[tuple[Questionable, Verdict]]) -> Written:
             raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):

@@ -7,7 +7,7 @@ from delivery.domain.emails import ClaimedEmail
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.questions import About, Question
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import State
@@ -22,15 +22,19 @@ class Claims:
         self.settled: list[Settlement] = []
         self.given_back: list[str] = []
         self.calls = 0
+        self.elsewhere: set[str] = set()
 
-    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> list[OwedEmail]:
+    def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> Written:
         self.calls += 1
         self.settled += [settlement for _, settlement in settled]
-        return [
-            owed_email(email_id=email.email_id, gen=email.gen + 1, to=settlement.owed)
-            for email, settlement in settled
-            if settlement.owed
-        ]
+        return Written(
+            moved=frozenset(email.email_id for email, _ in settled) - self.elsewhere,
+            owed=[
+                owed_email(email_id=email.email_id, gen=email.gen + 1, to=settlement.owed)
+                for email, settlement in settled
+                if settlement.owed
+            ],
+        )
 
     def give_back(self, claimed: Sequence[ClaimedEmail], *, now: datetime) -> list[OwedEmail]:
         self.calls += 1
@@ -70,6 +74,14 @@ def test_it_tells_what_happened_to_each_email_that_was_called() -> None:
     assert settled.happened == [
         Happening(tenant_id="default", email_id="b", lane=Lane.BULK, state=State.SUBMITTED, at=NOW)
     ]
+
+
+def test_it_does_not_tell_of_an_email_that_was_elsewhere_by_then() -> None:
+    claims = Claims()
+    claims.elsewhere = {"a"}
+    accepted = Answer(Outcome.ACCEPTED, "HTTP 200")
+    settled = _settle(claims, (claimed(email_id="a"), accepted), (claimed(email_id="b"), accepted))
+    assert [happening.email_id for happening in settled.happened] == ["b"]
 
 
 def test_an_unknown_outcome_opens_a_question_from_the_claim_on() -> None:
