@@ -23,6 +23,8 @@ control_socket_disable = True
 BROKER_WAIT = timedelta(seconds=2)
 """What is accepted before a worker is connected waits some seconds for the relay."""
 
+STOP_WAIT = timedelta(seconds=2)
+
 
 def on_starting(_server: Any) -> None:
     set_up_logging()
@@ -34,3 +36,9 @@ def post_worker_init(worker: Any) -> None:
     parts = worker.wsgi.extensions["postroom"]
     parts.publishing.start()
     parts.publishing.wait_until_connected(BROKER_WAIT)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """The last debts are published and struck here: what is left, the relay publishes once more."""
+    if hasattr(worker, "wsgi"):  # not where the app could not be loaded
+        worker.wsgi.extensions["postroom"].publishing.stop(STOP_WAIT)

@@ -23,7 +23,7 @@ from consumers.relay import relay_forever
 from consumers.requeue import requeue_consumer
 from consumers.settlement import until_store_answers
 from consumers.watermarks import Watermarks
-from delivery.bootstrap import ConsumerParts, process_name, publish_owed, utc_now
+from delivery.bootstrap import ConsumerParts, process_name, publish_owed, strikes_of, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.connection import connect, lost_connection_suppressed
 from delivery.broker.outbox import Outbox
@@ -51,8 +51,8 @@ class Consumers:
 
     def __init__(self, parts: ConsumerParts) -> None:
         self._parts = parts
-        self._publish = publish_owed(parts.config, publisher=parts.publisher, store=parts.store)
-        self._outbox = Outbox(self._publish)
+        self._strikes = strikes_of(parts.config, parts.store)
+        self._outbox = Outbox(publish_owed(parts.config, publisher=parts.publisher, strike=self._strikes.add))
         self._announcer = Announcer(parts.publisher)
         self._watermarks = Watermarks()
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
@@ -105,8 +105,9 @@ class Consumers:
         parts, outbox, announcer = self._parts, self._outbox, self._announcer
         return [
             outbox.run(),
+            self._strikes.run(),
             announcer.run(),
-            relay_forever(parts, self._publish),
+            relay_forever(parts),
             reconcile_forever(parts, announcer),
             find_lost_forever(parts, outbox=outbox, watermarks=self._watermarks),
             ask_forever(parts, outbox=outbox, announcer=announcer),
@@ -184,6 +185,7 @@ class Consumers:
         with suppress(TimeoutError):
             async with asyncio.timeout(OUTBOX_GRACE):
                 await self._outbox.drained()
+                await self._strikes.drained()
         log.info("drained")
 
     async def _disconnect(self) -> None:

@@ -13,6 +13,7 @@ from pymongo.database import Database
 from uuid_utils import uuid7
 
 from delivery.broker.publisher import Publisher
+from delivery.broker.strikes import Strikes
 from delivery.broker.thread import PublishingThread
 from delivery.config import Config
 from delivery.contract.send import SendContract
@@ -34,7 +35,7 @@ from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.ask_about_emails import StatusEndpoint
-from delivery.use_cases.publish_owed import MessagePublisher, Owed, PublishOwed
+from delivery.use_cases.publish_owed import MessagePublisher, Owed, PublishOwed, Strike
 from delivery.use_cases.record_provider_events import record_provider_events
 from delivery.use_cases.submit_email import Provider
 from topology.definition import postroom_topology
@@ -117,9 +118,14 @@ def build_replies_publisher(config: Config) -> Publisher:
 
 
 def publish_owed(
-    config: Config, *, publisher: MessagePublisher, store: Store
+    config: Config, *, publisher: MessagePublisher, strike: Strike
 ) -> Callable[[Sequence[Owed]], Awaitable[int]]:
-    return PublishOwed(publisher=publisher, debts=store.emails, steps=config.delay_steps, clock=utc_now)
+    return PublishOwed(publisher=publisher, strike=strike, steps=config.delay_steps, clock=utc_now)
+
+
+def strikes_of(config: Config, store: Store) -> Strikes:
+    """Call it on the event loop that it will run on."""
+    return Strikes(store.emails, relay_grace=config.loops.relay_grace, clock=utc_now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +155,8 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
     """The API's parts over this store and this publisher (made on the publishing thread's own loop)."""
     publishing = PublishingThread(
         make_publisher=make_publisher,
-        make_publish=lambda publisher: publish_owed(config, publisher=publisher, store=store),
+        make_strikes=lambda: strikes_of(config, store),
+        make_publish=lambda publisher, strikes: publish_owed(config, publisher=publisher, strike=strikes.add),
     )
 
     def accept(new: Sequence[NewEmail]) -> Sequence[NotStored | None]:

@@ -8,10 +8,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
+from delivery.broker.strikes import Strikes
 from delivery.logs import log_loop_error
 from delivery.use_cases.publish_owed import Owed
 from topology.declare import TopologyMismatch
@@ -23,19 +25,23 @@ RETRY_INTERVAL = 5.0
 
 
 class PublishingThread:
-    """make_publisher and make_publish are called on the thread's own loop."""
+    """What is to be made is made on the thread's own loop."""
 
     def __init__(
         self,
         *,
         make_publisher: Callable[[], Publisher],
-        make_publish: Callable[[Publisher], Callable[[Sequence[Owed]], Awaitable[int]]],
+        make_strikes: Callable[[], Strikes],
+        make_publish: Callable[[Publisher, Strikes], Callable[[Sequence[Owed]], Awaitable[int]]],
     ) -> None:
         self._make_publisher = make_publisher
+        self._make_strikes = make_strikes
         self._make_publish = make_publish
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: Outbox | None = None
+        self._strikes: Strikes | None = None
         self._publisher: Publisher | None = None
         self._was_connected = threading.Event()
 
@@ -55,6 +61,15 @@ class PublishingThread:
         """Wait for the first connection, no longer than ``within``: the broker may be away."""
         self._was_connected.wait(within.total_seconds())
 
+    def stop(self, within: timedelta) -> None:
+        """Publish and strike what is left, no longer than ``within``; what is then left stays owed."""
+        if self._loop is None or self._outbox is None or self._strikes is None:
+            return
+        if self._loop.is_running():
+            draining = asyncio.run_coroutine_threadsafe(_drained(self._outbox, self._strikes), self._loop)
+            with suppress(TimeoutError):
+                draining.result(within.total_seconds())
+
     @property
     def is_connected(self) -> bool:
         """Whether what is handed over gets published at this moment."""
@@ -71,15 +86,18 @@ class PublishingThread:
             log.error("debts left to the relay count=%d error=%s", len(owed), type(error).__name__)
 
     async def _run(self, ready: threading.Event) -> None:
-        asyncio.get_running_loop().set_exception_handler(log_loop_error)
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(log_loop_error)
         try:
             self._publisher = self._make_publisher()
-            self._outbox = Outbox(self._make_publish(self._publisher))
+            self._strikes = self._make_strikes()
+            self._outbox = Outbox(self._make_publish(self._publisher, self._strikes))
         finally:
             ready.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connect(self._publisher))
             tasks.create_task(self._outbox.run())
+            tasks.create_task(self._strikes.run())
 
     async def _connect(self, publisher: Publisher) -> None:
         """Connect, however often it takes: without it, this process leaves everything to the relay."""
@@ -95,3 +113,8 @@ class PublishingThread:
                 return
             await publisher.close()
             await asyncio.sleep(RETRY_INTERVAL)
+
+
+async def _drained(outbox: Outbox, strikes: Strikes) -> None:
+    await outbox.drained()
+    await strikes.drained()

@@ -1,7 +1,6 @@
-"""Publish what states owe and strike what the broker confirmed."""
+"""Publish what states owe and have struck what the broker confirmed."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,8 +15,8 @@ class MessagePublisher(Protocol):
     async def publish(self, messages: Sequence[Outgoing]) -> list[Verdict]: ...
 
 
-class Debts(Protocol):
-    def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None: ...
+Strike = Callable[[Sequence[OwedEmail]], Awaitable[None]]
+"""Strikes confirmed debts, now or later. Until then they are owed, and may be published once more."""
 
 
 class PublishOwed:
@@ -27,17 +26,17 @@ class PublishOwed:
         self,
         *,
         publisher: MessagePublisher,
-        debts: Debts,
+        strike: Strike,
         steps: tuple[DelayStep, ...],
         clock: Callable[[], datetime],
     ) -> None:
         self._publisher = publisher
-        self._debts = debts
+        self._strike = strike
         self._steps = steps
         self._clock = clock
 
     async def __call__(self, owed: Sequence[Owed]) -> int:
-        """Returns how many were confirmed. Raises StoreUnavailable when striking them failed."""
+        """Returns how many were confirmed. Raises what ``strike`` raises."""
         now = self._clock()
         verdicts = await self._publisher.publish([self._message(debt, now=now) for debt in owed])
         confirmed = [
@@ -45,7 +44,7 @@ class PublishOwed:
         ]
         emails = [debt for debt in confirmed if isinstance(debt, OwedEmail)]
         if emails:
-            await asyncio.to_thread(self._debts.clear_owed, emails, now=now)
+            await self._strike(emails)
         return len(confirmed)
 
     def _message(self, debt: Owed, *, now: datetime) -> Outgoing:

@@ -61,7 +61,7 @@ API_DIES = [
     after("emails", "insert", nth=3),
     before("publisher", "publish", only="transactional", nth=3),
     after("publisher", "publish", only="transactional", nth=3),
-    after("emails", "clear_owed", nth=3),
+    after("emails", "clear_owed"),
     # a provider event
     after("events", "insert"),
     before("publisher", "publish", only="provider_event"),

@@ -1,6 +1,5 @@
 import asyncio
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import pytest
 
@@ -27,14 +26,14 @@ class Debts:
         self.struck: list[OwedEmail] = []
         self.calls = 0
 
-    def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
+    async def strike(self, confirmed: Sequence[OwedEmail]) -> None:
         self.calls += 1
-        self.struck += published
+        self.struck += confirmed
 
 
 def _publish(publisher: Publisher, debts: Debts, *owed: Owed) -> int:
     publish = PublishOwed(
-        publisher=publisher, debts=debts, steps=(DelayStep(seconds(5), "5s"),), clock=lambda: NOW
+        publisher=publisher, strike=debts.strike, steps=(DelayStep(seconds(5), "5s"),), clock=lambda: NOW
     )
     return asyncio.run(publish(owed))
 
@@ -78,7 +77,7 @@ def test_where_nothing_was_confirmed_the_store_is_not_bothered(verdict: Verdict)
 
 def test_that_striking_failed_is_told() -> None:
     class Away(Debts):
-        def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
+        async def strike(self, confirmed: Sequence[OwedEmail]) -> None:
             raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
