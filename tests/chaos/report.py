@@ -77,9 +77,17 @@ def _lines(name: str, evidence: Evidence, findings: Sequence[Finding]) -> Iterat
         others = row.ends.total() - sum(ends)
         values = (row.accepted, row.unanswered, row.calls, row.unconfirmed, *ends, others)
         yield _line(fault, (*values, row.waiting.total(), len(row.twice)))
+    yield _sum(counted)
     yield from _remarks(counted)
     yield f"broken promises: {len(findings)}"
     yield from (f"  {finding.breach}: {finding.what}" for finding in findings[:_SHOWN_FINDINGS])
+
+
+def _sum(counted: dict[str, Row]) -> str:
+    found = counted.values()
+    accepted, unanswered = sum(row.accepted for row in found), sum(row.unanswered for row in found)
+    ended, waiting = sum(row.ends.total() for row in found), sum(row.waiting.total() for row in found)
+    return f"{accepted} accepted + {unanswered} unanswered = {ended} ended + {waiting} waiting"
 
 
 def _remarks(counted: dict[str, Row]) -> Iterator[str]:
