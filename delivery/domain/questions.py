@@ -1,8 +1,12 @@
 """Open questions: what is not known about an email that a provider has, and when to ask about it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Self
+
+from delivery.domain.lanes import Lane
 
 
 class About(StrEnum):
@@ -16,16 +20,21 @@ class About(StrEnum):
 class CheckPolicy:
     """When a provider's status endpoint is asked, and what its silence is worth.
 
-    offsets: when to ask about an outcome, counted from the call. late_accept: how long after a call's end
-    the provider was seen to accept it still; "never seen" counts only when asked after that. report_overdue:
-    how long after its acceptance an email's report is missing (None: this provider reports nothing).
-    calls_per_minute: in any sliding 60 s.
+    offsets: when to ask about an outcome, counted from the call; lane_offsets: the same for lanes that have
+    their own. late_accept: how long after a call's end the provider was seen to accept it still; "never seen"
+    counts only when asked after that. report_overdue: how long after its acceptance an email's report is
+    missing (None: this provider reports nothing). calls_per_minute: in any sliding 60 s.
     """
 
     offsets: tuple[timedelta, ...]
     late_accept: timedelta
     report_overdue: timedelta | None
     calls_per_minute: int
+    lane_offsets: Mapping[Lane, tuple[timedelta, ...]] = field(default_factory=dict)
+
+    def of_lane(self, lane: Lane) -> Self:
+        """The same with the lane's own offsets, if it has any."""
+        return replace(self, offsets=self.lane_offsets[lane]) if lane in self.lane_offsets else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

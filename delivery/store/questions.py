@@ -5,11 +5,13 @@ The question is a part of the email's document, ``question``, and goes with the 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 
+from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, OnUnknown
 from delivery.domain.owed import Written
 from delivery.domain.questions import About, CheckPolicy, Question, outcome_question
@@ -30,6 +32,17 @@ _FIELDS = dict.fromkeys(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RanOut:
+    """What emails have in common whose lease ran out, so that they are one write."""
+
+    token: str
+    called_at: datetime
+    until: datetime
+    lane: Lane
+    deadline: timedelta
+
+
 class Questions:
     """Every method raises StoreUnavailable when the store is away, and may be repeated then."""
 
@@ -44,43 +57,34 @@ class Questions:
         deadlines: Mapping[Lane, timedelta],
         policy: CheckPolicy,
         limit: int,
-    ) -> int:
-        """Open the question for what was claimed and never settled; returns how many there were.
+    ) -> list[Happening]:
+        """Open the question for what was claimed and never settled; returns what thus became unconfirmed.
 
         The worker died or was cut off during the call: nobody knows what the provider got. deadlines: by
         lane, where the email has none of its own.
         """
-        expired = {"state": State.SUBMITTING.value, "claim.until": {"$lt": before}}
+        query = {"state": State.SUBMITTING.value, "claim.until": {"$lt": before}}
+        fields = dict.fromkeys(["claim", "lane", "tenant_id", "unknown_deadline_s"], 1)
+        alike: dict[_RanOut, list[Document]] = defaultdict(list)
+        happened: list[Happening] = []
         with store_errors():
-            found = list(
-                self._emails.find(expired, {"claim": 1, "lane": 1, "unknown_deadline_s": 1}).limit(limit)
-            )
-            alike: dict[tuple[str, datetime, datetime, timedelta], list[str]] = defaultdict(list)
-            for document in found:
-                own = document.get("unknown_deadline_s")
-                deadline = timedelta(seconds=own) if own else deadlines[Lane(document["lane"])]
-                claim = document["claim"]
-                alike[claim["token"], claim["at"], claim["until"], deadline].append(document["_id"])
-            ran_out = 0
-            for (token, called_at, until, deadline), email_ids in alike.items():
+            for document in self._emails.find(query, fields).limit(limit):
+                alike[_ran_out(document, deadlines=deadlines)].append(document)
+            for ran_out, documents in alike.items():
                 question = outcome_question(
-                    called_at=called_at, ended_at=until, deadline=deadline, policy=policy, now=now
+                    called_at=ran_out.called_at,
+                    ended_at=ran_out.until,
+                    deadline=ran_out.deadline,
+                    policy=policy.of_lane(ran_out.lane),
+                    now=now,
                 )
-                result = self._emails.update_many(
-                    {"_id": {"$in": email_ids}, "claim.token": token, **expired},
-                    {
-                        "$set": {
-                            "state": State.UNCONFIRMED.value,
-                            "updated_at": now,
-                            "last_error": "lease ran out",
-                            "question": question_document(question),
-                        },
-                        "$inc": {"attempts": 1},
-                        "$push": history_entry(State.UNCONFIRMED, at=now, detail="lease ran out"),
-                    },
-                )
-                ran_out += result.modified_count
-        return ran_out
+                email_ids = [document["_id"] for document in documents]
+                fence = {"_id": {"$in": email_ids}, "claim.token": ran_out.token, **query}
+                result = self._emails.update_many(fence, _running_out(question, now=now))
+                is_whole = result.matched_count == len(email_ids)
+                moved = email_ids if is_whole else self._moved_to(State.UNCONFIRMED, email_ids, at=now)
+                happened += [_unconfirmed(d, at=now) for d in documents if d["_id"] in set(moved)]
+        return happened
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
         """Emails of a lane to ask about now, the longest due first."""
@@ -119,15 +123,56 @@ class Questions:
                 alike[verdict.state, verdict.at].append(email.email_id)
         moved: list[Document] = []
         for (state, at), email_ids in alike.items():
-            query = {"_id": {"$in": email_ids}, "state": state.value, "updated_at": at}
-            moved += self._emails.find(query, OWED_FIELDS)
+            moved += self._emails.find(_moved(state, email_ids, at=at), OWED_FIELDS)
         return moved
+
+    def _moved_to(self, state: State, email_ids: Sequence[str], *, at: datetime) -> list[str]:
+        found = self._emails.find(_moved(state, email_ids, at=at), {"_id": 1})
+        return [document["_id"] for document in found]
 
     def _questionables(self, query: Document, *, first: str, limit: int) -> list[Questionable]:
         """In the order of the query's index. Without a hint: SecantusDB scans the whole of a hinted one."""
         with store_errors():
             found = self._emails.find(query, _FIELDS).sort(first, ASCENDING).limit(limit)
             return [_questionable(document) for document in found]
+
+
+def _moved(state: State, email_ids: Sequence[str], *, at: datetime) -> Document:
+    return {"_id": {"$in": list(email_ids)}, "state": state.value, "updated_at": at}
+
+
+def _ran_out(document: Document, *, deadlines: Mapping[Lane, timedelta]) -> _RanOut:
+    claim, lane, own = document["claim"], Lane(document["lane"]), document.get("unknown_deadline_s")
+    return _RanOut(
+        token=claim["token"],
+        called_at=claim["at"],
+        until=claim["until"],
+        lane=lane,
+        deadline=timedelta(seconds=own) if own else deadlines[lane],
+    )
+
+
+def _running_out(question: Question, *, now: datetime) -> Document:
+    return {
+        "$set": {
+            "state": State.UNCONFIRMED.value,
+            "updated_at": now,
+            "last_error": "lease ran out",
+            "question": question_document(question),
+        },
+        "$inc": {"attempts": 1},
+        "$push": history_entry(State.UNCONFIRMED, at=now, detail="lease ran out"),
+    }
+
+
+def _unconfirmed(document: Document, *, at: datetime) -> Happening:
+    return Happening(
+        tenant_id=document["tenant_id"],
+        email_id=document["_id"],
+        lane=Lane(document["lane"]),
+        state=State.UNCONFIRMED,
+        at=at,
+    )
 
 
 def _still(email: Questionable) -> Document:

@@ -80,7 +80,7 @@ async def ask_about_emails(
     asked = due[:allowed]
     answers = await asyncio.gather(*(provider.look_up(email.email_id) for email in asked))
     verdicts = [
-        (email, after_check(email, answer.found, lane=lanes[email.lane], policy=policy, now=asked_at))
+        (email, _after_check(email, answer.found, lanes=lanes, policy=policy, now=asked_at))
         for email, answer in zip(asked, answers, strict=True)
     ]
     pauses = [answer.pause for answer in answers if answer.pause is not None]
@@ -93,6 +93,12 @@ async def ask_about_emails(
         owed=written.owed,
         happened=happenings_of(verdicts, moved=written.moved),
     )
+
+
+def _after_check(
+    email: Questionable, found: Found, *, lanes: Mapping[Lane, LanePolicy], policy: CheckPolicy, now: datetime
+) -> Verdict:
+    return after_check(email, found, lane=lanes[email.lane], policy=policy.of_lane(email.lane), now=now)
 
 
 def happenings_of(

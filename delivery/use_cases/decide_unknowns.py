@@ -51,7 +51,7 @@ def decide_unknowns(
     emails = _undecided(questions, now=now)
     verdicts = [(email, at_deadline(email, lane=lanes[email.lane], now=now)) for email in emails]
     unasked = _unasked(questions, policy=policy, now=now)
-    verdicts += [(email, passed_over(email, policy=policy, now=now)) for email in unasked]
+    verdicts += [(email, passed_over(email, policy=policy.of_lane(email.lane), now=now)) for email in unasked]
     written = questions.conclude(verdicts)
     happened = happenings_of(verdicts, moved=written.moved)
     return Decided(
@@ -73,10 +73,9 @@ def _undecided(questions: Undecided, *, now: datetime) -> list[Questionable]:
 
 def _unasked(questions: Undecided, *, policy: CheckPolicy, now: datetime) -> list[Questionable]:
     found: list[Questionable] = []
-    if not policy.offsets:
-        return found
-    due_since = now - policy.offsets[-1]
     for lane in Lane:
-        if len(found) < BATCH:
+        offsets = policy.of_lane(lane).offsets
+        if offsets and len(found) < BATCH:
+            due_since = now - offsets[-1]
             found += questions.due(About.REPORT, lane, now=due_since, limit=BATCH - len(found))
     return found

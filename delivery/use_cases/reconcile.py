@@ -23,7 +23,7 @@ class RunOutLeases(Protocol):
         deadlines: Mapping[Lane, timedelta],
         policy: CheckPolicy,
         limit: int,
-    ) -> int: ...
+    ) -> list[Happening]: ...
 
 
 class OverdueEvents(Protocol):
@@ -32,7 +32,7 @@ class OverdueEvents(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """How many leases had run out, how many events were applied without their message, and what these did."""
+    """How many leases had run out, how many events were applied without their message, and what that did."""
 
     run_out: int = 0
     applied: int = 0
@@ -53,18 +53,22 @@ def reconcile(
 
     event_grace: how long a provider event may wait for its message before it is applied without.
     """
-    run_out = questions.run_out(
+    run_out: list[Happening] = []
+    while batch := questions.run_out(
         before=now - CLOCK_MARGIN,
         now=now,
         deadlines={lane: policy.unknown_deadline for lane, policy in lanes.items()},
         policy=checks,
         limit=BATCH,
-    )
+    ):
+        run_out += batch
+        if len(batch) < BATCH:
+            break
     applied = 0
-    happened: list[Happening] = []
+    happened = list(run_out)
     while overdue := events.overdue(older_than=now - event_grace, limit=BATCH):
         happened += apply(overdue)
         applied += len(overdue)
         if len(overdue) < BATCH:
             break
-    return Reconciled(run_out=run_out, applied=applied, happened=happened)
+    return Reconciled(run_out=len(run_out), applied=applied, happened=happened)

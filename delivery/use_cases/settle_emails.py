@@ -74,17 +74,18 @@ def _question(
     email: ClaimedEmail, settlement: Settlement, *, policy: LanePolicy, checks: CheckPolicy
 ) -> Question | None:
     """What is still to be found out about an email that the provider has, or may have."""
+    of_lane = checks.of_lane(email.lane)
     match settlement.state:
         case State.UNCONFIRMED:
             return outcome_question(
                 called_at=email.claimed_at,
                 ended_at=settlement.at,
                 deadline=email.unknown_deadline or policy.unknown_deadline,
-                policy=checks,
+                policy=of_lane,
                 now=settlement.at,
             )
         case State.SUBMITTED:
-            return report_question(submitted_at=settlement.at, policy=checks)
+            return report_question(submitted_at=settlement.at, policy=of_lane)
         case _:
             return None
 

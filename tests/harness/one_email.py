@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from delivery.domain.clocks import CLOCK_MARGIN
 from delivery.domain.emails import ClaimedEmail, NewEmail, Standing
+from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.questions import About, CheckPolicy, Question, outcome_question
@@ -103,10 +104,10 @@ class OneEmail:
         deadlines: dict[Lane, timedelta],
         policy: CheckPolicy,
         limit: int,
-    ) -> int:
+    ) -> list[Happening]:
         email = self.email
         if email.state is not State.SUBMITTING or email.claim is None or email.claim[2] >= before:
-            return 0
+            return []
         _, claimed_at, until = email.claim
         request = email.new.request
         self._move(State.UNCONFIRMED, now)
@@ -118,7 +119,16 @@ class OneEmail:
             policy=policy,
             now=now,
         )
-        return 1
+        new = email.new
+        return [
+            Happening(
+                tenant_id=new.tenant_id,
+                email_id=new.email_id,
+                lane=request.lane,
+                state=State.UNCONFIRMED,
+                at=now,
+            )
+        ]
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
         def is_due(question: Question) -> bool:

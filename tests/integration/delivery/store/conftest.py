@@ -10,6 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from delivery.domain.emails import ClaimedEmail, NewEmail
+from delivery.domain.happenings import Happening
 from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.questions import CheckPolicy
@@ -71,7 +72,7 @@ class Store:
         batch = [(email, settlement(email, state=state, **changes)) for email in claimed]
         return self.claims.settle(batch).owed
 
-    def run_out(self, *, before: datetime = AFTER_LEASE) -> int:
+    def run_out(self, *, before: datetime = AFTER_LEASE) -> list[Happening]:
         return self.questions.run_out(
             before=before,
             now=AFTER_LEASE,

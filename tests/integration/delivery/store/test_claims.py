@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from delivery.domain.clocks import CLOCK_MARGIN
+from delivery.domain.happenings import Happening
+from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.states import CLAIMABLE, State
 from delivery.store.claims import Claims
-from tests.integration.delivery.store.conftest import UNTIL, Store, ids, lost, settlement
+from tests.integration.delivery.store.conftest import AFTER_LEASE, UNTIL, Store, ids, lost, settlement
 from tests.unit.delivery.builders import NOW, seconds
 
 LATER = NOW + seconds(60)
@@ -103,7 +105,7 @@ def test_a_claim_that_ran_out_before_it_was_repeated_can_be_given_back(postroom:
     """The store was away for longer than a lease: nothing was called, and the claimer knows it."""
     postroom.insert("a")
     postroom.claim("a")
-    assert postroom.run_out() == 1
+    assert ids(postroom.run_out()) == ["a"]
     again = postroom.claim("a", now=UNTIL + seconds(9))
     assert ids(again) == ["a"]
     assert ids(postroom.claims.give_back(again, now=LATER)) == ["a"]
@@ -160,8 +162,8 @@ def test_what_was_settled_is_not_renewed(postroom: Store) -> None:
 def test_a_lease_that_ran_out_leaves_an_email_unconfirmed_with_its_attempt_spent(postroom: Store) -> None:
     postroom.insert("a", "b")
     postroom.claim("a")
-    assert postroom.run_out() == 1
-    assert postroom.run_out() == 0
+    assert ids(postroom.run_out()) == ["a"]
+    assert postroom.run_out() == []
     document = postroom.document()
     assert (document["state"], document["attempts"]) == (S.UNCONFIRMED, 1)
     assert document["last_error"] == "lease ran out"
@@ -170,10 +172,17 @@ def test_a_lease_that_ran_out_leaves_an_email_unconfirmed_with_its_attempt_spent
     assert postroom.state("b") is S.QUEUED
 
 
+def test_what_ran_out_is_told(postroom: Store) -> None:
+    postroom.insert("a", lane=Lane.BULK)
+    postroom.claim("a")
+    told = Happening(tenant_id="default", email_id="a", lane=Lane.BULK, state=S.UNCONFIRMED, at=AFTER_LEASE)
+    assert postroom.run_out() == [told]
+
+
 def test_a_lease_that_still_holds_is_left_alone(postroom: Store) -> None:
     postroom.insert("a")
     postroom.claim("a")
-    assert postroom.run_out(before=UNTIL) == 0
+    assert postroom.run_out(before=UNTIL) == []
     assert postroom.state() is S.SUBMITTING
 
 

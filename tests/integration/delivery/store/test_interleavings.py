@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from delivery.domain.emails import ClaimedEmail, NewEmail, Standing
+from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import About
@@ -65,7 +66,7 @@ class Beside(OneEmail):
             super().give_back(claimed, now=now), self.real.claims.give_back(claimed, now=now)
         )
 
-    def run_out(self, **lease: Any) -> int:
+    def run_out(self, **lease: Any) -> list[Happening]:
         return self._same(super().run_out(**lease), self.real.questions.run_out(**lease))
 
     def due(self, about: About, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:

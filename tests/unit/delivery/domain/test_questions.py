@@ -3,6 +3,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from delivery.domain.lanes import Lane
 from delivery.domain.questions import (
     About,
     CheckPolicy,
@@ -109,3 +110,9 @@ def _all_checks(question: Question) -> list[datetime]:
         times.append(check_at)
         check_at = next_check(question.asked_from, checks=len(times), policy=POLICY, now=check_at)
     return times
+
+
+def test_a_lane_may_have_offsets_of_its_own() -> None:
+    soon = replace(POLICY, lane_offsets={Lane.CRITICAL: (timedelta(seconds=10),)})
+    assert soon.of_lane(Lane.CRITICAL).offsets == (timedelta(seconds=10),)
+    assert soon.of_lane(Lane.BULK) == soon

@@ -25,6 +25,7 @@ class Store:
         self.reports = [email for email in emails if email.question.about is About.REPORT]
         self.concluded: dict[str, Verdict] = {}
         self.due_since: set[datetime] = set()
+        self.policy = CHECKS
         self.elsewhere: set[str] = set()
 
     def undecided(self, lane: Lane, *, now: datetime, limit: int) -> list[Questionable]:
@@ -50,7 +51,7 @@ class Store:
         )
 
     def decide(self) -> Decided:
-        return decide_unknowns(questions=self, lanes=LANES, policy=CHECKS, now=DEADLINE)
+        return decide_unknowns(questions=self, lanes=LANES, policy=self.policy, now=DEADLINE)
 
 
 def test_each_lane_decides_by_its_own_policy_and_a_request_by_its_own() -> None:
@@ -90,6 +91,13 @@ def test_overdue_reports_that_nobody_could_ask_for_count_as_unreported() -> None
     assert (decided.unreported, decided.counts, decided.happened) == (4, {}, [])
     assert {verdict.unreported for verdict in store.concluded.values()} == {True}
     assert store.due_since == {DEADLINE - CHECKS.offsets[-1]}, "all their checks would have been made by now"
+
+
+def test_a_lane_with_offsets_of_its_own_waits_for_its_reports_as_long_as_these_take() -> None:
+    store = Store()
+    store.policy = replace(CHECKS, lane_offsets=dict.fromkeys(Lane, (timedelta(seconds=20),)))
+    store.decide()
+    assert store.due_since == {DEADLINE - timedelta(seconds=20)}
 
 
 def test_a_turn_takes_no_more_than_a_batch_of_each() -> None:

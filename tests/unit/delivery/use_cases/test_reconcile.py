@@ -42,9 +42,15 @@ class Stuck:
         deadlines: Mapping[Lane, timedelta],
         policy: CheckPolicy,
         limit: int,
-    ) -> int:
+    ) -> list[Happening]:
         self.asked.append(before)
-        return self.leases
+        ran_out, self.leases = min(self.leases, limit), max(0, self.leases - limit)
+        return [
+            Happening(
+                tenant_id="default", email_id=f"l{number}", lane=Lane.BULK, state=State.UNCONFIRMED, at=now
+            )
+            for number in range(ran_out)
+        ]
 
     def overdue(self, *, older_than: datetime, limit: int) -> list[PendingEvent]:
         self.asked.append(older_than)
@@ -70,7 +76,12 @@ class Stuck:
 def test_a_turn_settles_leases_that_ran_out_and_events_without_a_message() -> None:
     done = Stuck(leases=2, events=3).reconcile()
     assert (done.run_out, done.applied) == (2, 3)
-    assert [happening.email_id for happening in done.happened] == ["e0", "e1", "e2"]
+    assert [happening.email_id for happening in done.happened] == ["l0", "l1", "e0", "e1", "e2"]
+
+
+def test_however_many_leases_ran_out_they_are_settled_in_one_turn() -> None:
+    for leases in (BATCH - 1, BATCH, 2 * BATCH + 1):
+        assert Stuck(leases=leases).reconcile().run_out == leases
 
 
 def test_nothing_stuck_is_nothing_to_do() -> None:

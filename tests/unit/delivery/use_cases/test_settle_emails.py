@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -8,7 +9,7 @@ from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.owed import OwedEmail, OwedTo, Written
-from delivery.domain.questions import About, Question
+from delivery.domain.questions import About, CheckPolicy, Question
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import State
 from delivery.use_cases.settle_emails import Settled, settle_emails
@@ -42,8 +43,10 @@ class Claims:
         return [owed_email(email_id=email.email_id, gen=email.gen + 1) for email in claimed]
 
 
-def _settle(claims: Claims, *answered: tuple[ClaimedEmail, Answer | None]) -> Settled:
-    return settle_emails(answered, claims=claims, policies=POLICIES, checks=CHECKS, now=NOW)
+def _settle(
+    claims: Claims, *answered: tuple[ClaimedEmail, Answer | None], checks: CheckPolicy = CHECKS
+) -> Settled:
+    return settle_emails(answered, claims=claims, policies=POLICIES, checks=checks, now=NOW)
 
 
 def test_each_email_is_settled_by_the_policy_of_its_lane() -> None:
@@ -138,3 +141,16 @@ def test_the_store_is_not_bothered_with_nothing() -> None:
     claims = Claims()
     assert _settle(claims) == Settled(owed=[], happened=[])
     assert claims.calls == 0
+
+
+def test_each_lane_is_asked_about_at_its_own_offsets() -> None:
+    claims = Claims()
+    checks = replace(CHECKS, lane_offsets={Lane.CRITICAL: (seconds(20),)})
+    unknown = Answer(Outcome.UNKNOWN, "HTTP 504")
+    batch = [(claimed(lane=lane, claimed_at=NOW), unknown) for lane in (Lane.CRITICAL, Lane.BULK)]
+    _settle(claims, *batch, checks=checks)
+    questions = [settlement.question for settlement in claims.settled]
+    assert [question.check_at for question in questions if question] == [
+        NOW + seconds(20),
+        NOW + CHECKS.offsets[0],
+    ]
