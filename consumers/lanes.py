@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from consumers.lane_buffers import LaneBuffers
 from consumers.leases import Leases
 from consumers.outcomes import Answered, Outcomes
+from consumers.pace import Pace
 from consumers.settlement import acknowledge, give_back, refuse, until_store_answers
 from consumers.strays import StrayMessage, Strays
 from consumers.subscription import Subscription
@@ -71,16 +72,20 @@ class LanesConsumer:
             reserved=config.reserved_slots,
             weights={lane: policy.weight for lane, policy in config.lanes.items()},
         )
+        self._arrived = asyncio.Event()
+        self.pace = Pace(
+            parts.provider, config=config.provider, slots=self._slots, may_begin=self._arrived.set
+        )
         self._buffers = LaneBuffers(self._slots)
         self._strays = Strays(parts, outbox)
         self._call_needs = config.provider.total_timeout + config.claims.margin
-        self._arrived = asyncio.Event()
         self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self._subscriptions = [self._subscribe(lane) for lane in Lane]
 
     async def start(self, connection: AbstractRobustConnection) -> None:
+        self.pace.announce()
         for subscription in self._subscriptions:
             await subscription.start(connection)
 
@@ -88,7 +93,7 @@ class LanesConsumer:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while not self._is_stopping and (taken := self._buffers.take()):
+            while not (self._is_stopping or self.pace.is_resting) and (taken := self._buffers.take()):
                 async with self._claiming:
                     await self._claim(taken)
 
@@ -200,7 +205,7 @@ class LanesConsumer:
             if not self._is_stopping:
                 answer = await submit_email(
                     email,
-                    provider=self._parts.provider,
+                    provider=self.pace,
                     policy=self._parts.config.lanes[email.lane],
                     lease_remaining=self._leases.remaining,
                     call_needs=self._call_needs,

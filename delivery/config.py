@@ -40,12 +40,16 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConfig:
-    """connect_timeout and total_timeout bound one call; max_in_flight bounds the calls of one process."""
+    """connect_timeout and total_timeout bound one call.
+
+    min_in_flight, max_in_flight: the limit on the calls at once of one process adapts between them.
+    """
 
     name: str
     url: str
     connect_timeout: timedelta
     total_timeout: timedelta
+    min_in_flight: int
     max_in_flight: int
     extra_fields: frozenset[str]
     reports_deliveries: bool
@@ -194,12 +198,14 @@ def _read_api(env: Section, section: Section) -> ApiConfig:
 
 
 def _read_provider(env: Section, section: Section) -> ProviderConfig:
+    ceiling = section.integer("max_in_flight", 32, least=1, most=4096)
     return ProviderConfig(
         name=section.text("name", "mail-delivery-service"),
         url=env.text("PROVIDER_URL", "http://127.0.0.1:8081", check=_scheme("http", "https")).rstrip("/"),
         connect_timeout=section.duration("connect_timeout", "2s", parse=parse_duration),
         total_timeout=section.duration("total_timeout", "15s", parse=parse_duration),
-        max_in_flight=section.integer("max_in_flight", 32, least=1, most=4096),
+        min_in_flight=section.integer("min_in_flight", min(4, ceiling), least=1, most=4096),
+        max_in_flight=ceiling,
         extra_fields=frozenset(section.choices("extra_fields", (), allowed=EXTRA_FIELDS)),
         reports_deliveries=section.boolean("reports_deliveries", True),
         webhook_secrets=env.words("WEBHOOK_SECRETS"),
@@ -262,6 +268,10 @@ def _check_together(config: Config, faults: Faults) -> None:
         faults.add("API_HOST: without API_KEYS, only a loopback address may be listened on")
     if config.reserved_slots >= config.provider.max_in_flight:
         faults.add("slots.reserved: must be less than provider.max_in_flight, or only critical is ever sent")
+    if config.provider.min_in_flight > config.provider.max_in_flight:
+        faults.add("provider.min_in_flight: must not be more than provider.max_in_flight")
+    if config.reserved_slots and config.provider.min_in_flight < 2:
+        faults.add("provider.min_in_flight: must be at least 2 while slots.reserved is not 0")
     if config.claims.lease <= config.provider.total_timeout + config.claims.margin:
         faults.add("claims.lease: must be longer than provider.total_timeout plus claims.margin")
     if config.provider.connect_timeout > config.provider.total_timeout:

@@ -48,6 +48,8 @@ class _Throttled:
 class ConcurrencyLimit:
     """A limit on calls in flight, between a floor and a ceiling.
 
+    rests_until: nothing may begin before; the provider throttles even as few calls as the floor.
+
     It begins at the floor and doubles every round trip until the first sign that it is too much; then it
     grows by steps. It only grows while it is really used. A latency beyond the tolerable lowers it in
     proportion, a 429 by a fifth (by half if nothing was accepted since the last one). Calls begun before
@@ -71,10 +73,6 @@ class ConcurrencyLimit:
         self._throttled: _Throttled | None = None
         self._slow_since: float | None = None
         self._look_after = FIRST_LOOK
-
-    def rests(self, now: float) -> bool:
-        """Whether nothing may begin: the provider throttles even as few calls as the floor."""
-        return now < self.rests_until
 
     def restart(self, now: float) -> None:
         """Back to the floor, and up again from there: the provider was away."""

@@ -38,7 +38,7 @@ class Slots:
         """
         if not 1 <= total <= self._most:
             raise ValueError("the number of slots must be at least 1, and at most what there were at first")
-        self._total = total
+        self.total = total
         self._reserved = min(math.ceil(total * self._reserved_of_most / self._most), total - 1)
         self._shared = total - self._reserved
 
@@ -53,7 +53,7 @@ class Slots:
     @property
     def is_full(self) -> bool:
         """Whether lanes other than critical have no slot left."""
-        return self.in_use >= self._total or self._shared_in_use() >= self._shared
+        return self.in_use >= self.total or self._shared_in_use() >= self._shared
 
     def take(self, waiting: Collection[Lane]) -> Lane | None:
         """Take a slot for one of the lanes that have something waiting; None when there is none for them."""
@@ -76,7 +76,7 @@ class Slots:
         self._in_use[lane] -= 1
 
     def _has_one_for_critical(self) -> bool:
-        return self.in_use < self._total or self._in_use[Lane.CRITICAL] < self._reserved
+        return self.in_use < self.total or self._in_use[Lane.CRITICAL] < self._reserved
 
     def _shared_in_use(self) -> int:
         return sum(self._in_use[lane] for lane in SHARING_LANES)

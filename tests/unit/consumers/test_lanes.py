@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
+from consumers.breaker import BreakerWatch
 from consumers.lanes import LanesConsumer
 from consumers.leases import Leases
 from consumers.watermarks import Watermarks
@@ -33,18 +34,21 @@ class StuckPublisher:
 def _lanes(publisher: StuckPublisher) -> LanesConsumer:
     """A consumer whose store must not be asked."""
     config = SimpleNamespace(
-        provider=SimpleNamespace(max_in_flight=4, total_timeout=timedelta(seconds=1)),
+        provider=SimpleNamespace(min_in_flight=4, max_in_flight=4, total_timeout=timedelta(seconds=1)),
         reserved_slots=1,
         lanes={lane: SimpleNamespace(weight=1) for lane in Lane},
         claims=SimpleNamespace(margin=timedelta(seconds=1)),
     )
-    parts = SimpleNamespace(config=config, publisher=publisher, topology=postroom_topology(), store=None)
+    parts = SimpleNamespace(
+        config=config, publisher=publisher, topology=postroom_topology(), provider=None, store=None
+    )
     return LanesConsumer(
         cast(ConsumerParts, parts),
         outbox=cast(Outbox, None),
         announcer=cast(Announcer, None),
         leases=cast(Leases, None),
         watermarks=Watermarks(),
+        breaker=cast(BreakerWatch, None),
     )
 
 

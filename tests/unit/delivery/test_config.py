@@ -94,6 +94,11 @@ def test_postroom_toml_in_the_working_folder_is_read(tmp_path: Path, monkeypatch
     assert load_config({}).provider.max_in_flight == 7
 
 
+def test_a_ceiling_below_the_floors_default_lowers_it(load: Load) -> None:
+    config = load("[provider]\nmax_in_flight = 2\n[slots]\nreserved = 1")
+    assert (config.provider.min_in_flight, config.provider.max_in_flight) == (2, 2)
+
+
 # What can be set
 
 
@@ -106,6 +111,7 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
         name = "other"
         connect_timeout = "250ms"
         total_timeout = "3s"
+        min_in_flight = 3
         max_in_flight = 8
         extra_fields = ["subject"]
         reports_deliveries = false
@@ -136,7 +142,8 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
     assert config.provider.name == "other"
     assert config.provider.connect_timeout == timedelta(milliseconds=250)
     assert config.provider.total_timeout == timedelta(seconds=3)
-    assert (config.provider.max_in_flight, config.reserved_slots) == (8, 2)
+    assert (config.provider.min_in_flight, config.provider.max_in_flight) == (3, 8)
+    assert config.reserved_slots == 2
     assert config.provider.extra_fields == {"subject"}
     assert not config.provider.reports_deliveries
     bulk = config.lanes[Lane.BULK]
@@ -324,6 +331,8 @@ def test_a_setting_of_the_checks_that_is_wrong_is_named(faults: Faults, file: st
         ("", {"API_HOST": "mail.internal"}, "API_HOST"),
         ("[slots]\nreserved = 32", {}, "slots.reserved"),
         ("[provider]\nmax_in_flight = 4", {}, "slots.reserved"),
+        ("[provider]\nmin_in_flight = 33", {}, "provider.min_in_flight"),
+        ("[provider]\nmin_in_flight = 1", {}, "provider.min_in_flight"),
         ("[claims]\nlease = '17s'", {}, "claims.lease"),
         ("[provider]\ntotal_timeout = '1s'", {}, "provider.connect_timeout"),
     ],

@@ -44,9 +44,9 @@ class Worker:
     _number: "count[int]" = field(default_factory=count)
 
     def begin(self) -> None:
-        while not self.limit.rests(self.now) and self.limit.in_flight < min(self.limit.limit, self.at_most):
-            is_full = self.limit.in_flight + 1 >= self.limit.limit
-            call = self.limit.begin(self.now, is_full=is_full)
+        limit = self.limit
+        while self.now >= limit.rests_until and limit.in_flight < min(limit.limit, self.at_most):
+            call = limit.begin(self.now, is_full=limit.in_flight + 1 >= limit.limit)
             answer, seconds = self.provider.answer()
             heapq.heappush(self.out, (self.now + seconds, next(self._number), call, answer))
 
