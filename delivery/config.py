@@ -254,9 +254,11 @@ def _read_loops(section: Section) -> LoopConfig:
 
 def _read_checks(section: Section, *, reports_deliveries: bool) -> CheckPolicy:
     offsets = section.durations("offsets", ["1m", "5m", "10m", "15m", "30m"], parse=parse_duration)
+    of_lanes = section.durations_by("lane_offsets", tuple(Lane), parse=parse_duration)
     overdue = section.duration("report_overdue", "30m", parse=parse_duration)
     return CheckPolicy(
         offsets=tuple(sorted(offsets)),
+        lane_offsets={Lane(lane): tuple(sorted(own)) for lane, own in of_lanes.items()},
         late_accept=section.duration("late_accept", "150s", parse=parse_duration),
         report_overdue=overdue if reports_deliveries else None,
         calls_per_minute=section.integer("calls_per_minute", 60, least=1, most=100_000),

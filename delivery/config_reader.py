@@ -93,6 +93,13 @@ class Section:
         except ValueError as error:
             return self._wrong(key, str(error), tuple(parse(text) for text in default))
 
+    def durations_by(
+        self, key: str, names: Sequence[str], *, parse: Callable[[str], timedelta]
+    ) -> dict[str, tuple[timedelta, ...]]:
+        """A table with a list of durations for some of these names; those that are not there are left out."""
+        given = self.section(key)
+        return {name: given.durations(name, (), parse=parse) for name in names if name in given._values}
+
     def choices(self, key: str, default: Sequence[str], *, allowed: Sequence[str]) -> tuple[str, ...]:
         chosen = self.texts(key, default)
         if not set(chosen) <= set(allowed):

@@ -128,6 +128,9 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
         late_accept = "1500ms"
         report_overdue = "1h"
         calls_per_minute = 7
+        [checks.lane_offsets]
+        critical = ["20s", "10s"]
+        bulk = []
         [claims]
         lease = "10s"
         margin = "1s"
@@ -155,6 +158,7 @@ def test_every_setting_of_the_file_is_used(load: Load) -> None:
         late_accept=timedelta(seconds=1.5),
         report_overdue=None,  # this provider reports no deliveries
         calls_per_minute=7,
+        lane_offsets={Lane.CRITICAL: (timedelta(seconds=10), timedelta(seconds=20)), Lane.BULK: ()},
     )
     assert (config.claims.lease, config.claims.margin) == (timedelta(seconds=10), timedelta(seconds=1))
     assert config.loops.relay_interval == timedelta(seconds=1.5)
@@ -314,6 +318,8 @@ def test_a_misspelt_setting_is_a_fault(faults: Faults, file: str, name: str) -> 
         ("[lanes.bulk]\non_unknown = 'retry'", "lanes.bulk.on_unknown"),
         ("[lanes.bulk]\nunknown_deadline = 45", "lanes.bulk.unknown_deadline"),
         ("[checks]\noffsets = ['1m', 'soon']", "checks.offsets"),
+        ("[checks.lane_offsets]\nbulk = ['soon']", "checks.lane_offsets.bulk"),
+        ("[checks.lane_offsets]\nurgent = ['1m']", "checks.lane_offsets.urgent"),
         ("[checks]\nlate_accept = ''", "checks.late_accept"),
         ("[checks]\nreport_overdue = false", "checks.report_overdue"),
         ("[checks]\ncalls_per_minute = 0", "checks.calls_per_minute"),
