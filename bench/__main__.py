@@ -8,20 +8,28 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
 from bench import measure
 from bench.figures import Figure
-from tests.harness.broker import running_broker
-from tests.harness.store import running_store
+from tests.harness.broker import BrokerServer, VirtualHost, running_broker
+from tests.harness.line import Line
+from tests.harness.store import StoreDatabase, StoreServer, running_store
 from tests.harness.system import System
 
+MONGODB_PORT = 27017
 RESULTS = Path(__file__).parent / "results"
 CONNECTIONS = (1, 16, 64)
+
+ANSWERS_AFTER = 0.005
+"""Seconds. This machine's disk says at once that it is done; one that is waited for, or a majority of a
+replica set, takes milliseconds, and single inserts take as long each."""
 
 CONFIG = "[loops]\nrelay_grace = '60s'\n"
 """While a filled-up process publishes, the relay must not publish the same again."""
@@ -50,44 +58,73 @@ def run(
     figures = Rounds()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postroom-bench-")))
-        vhost = stack.enter_context(stack.enter_context(running_broker(folder / "broker")).vhost())
-        database = stack.enter_context(stack.enter_context(running_store(folder / "store")).database())
-        store = measure.store_name(database.client)
+        broker = stack.enter_context(running_broker(folder / "broker"))
+        server = stack.enter_context(running_store(folder / "store"))
+        near = _bench(stack, folder / "near", broker=broker, server=server)
+        line = Line(urlsplit(server.uri).port or MONGODB_PORT, answers_after=ANSWERS_AFTER)
+        stack.callback(line.close)
+        distant = StoreServer(line.over(server.uri), server.part)
+        far = _bench(stack, folder / "far", broker=broker, server=distant)
         say("memory of the broker")
-        system = System(folder / "system", amqp_url=vhost.url, mongodb_uri=database.uri, config=CONFIG)
-        stack.callback(system.close)
-        system.start()
-        for part in system.consumers:
-            part.stop(within=30)
-        memory = measure.broker_memory(vhost, count=waiting)
+        memory = measure.broker_memory(near.vhost, count=waiting)
         figures.add("broker memory per 100,000 waiting", "MiB", memory * 100_000 / waiting)
         for number in range(1, rounds + 1):
-            say(f"round {number} of {rounds}: single inserts")
-            figures.add(
-                "single inserts into the store", "/s", measure.single_inserts(database, seconds=seconds)
-            )
-            for connections in CONNECTIONS:
-                say(f"round {number} of {rounds}: accepting over {connections} connections")
-                _accept(system, figures, connections=connections, seconds=seconds)
-            system.restart(system.simulator)
-            system.start()
-            say(f"round {number} of {rounds}: end to end")
-            measure.wait_until_idle(database)
-            rate = measure.end_to_end(system, count=count, connections=16)
-            figures.add("end to end, /send to submitted", "/s", rate)
-            say(f"round {number} of {rounds}: drain")
-            measure.wait_until_idle(database)
-            figures.add("drain of waiting emails", "/s", measure.drain(system, database, count=count))
-            for part in system.consumers:
-                part.stop(within=30)
-            database["emails"].delete_many({})
-            vhost.amqp.purge("email.transactional")
-    return store, figures
+            turn = f"round {number} of {rounds}"
+            for bench, store in ((near, "store"), (far, f"store {ANSWERS_AFTER * 1000:g} ms away")):
+                say(f"{turn}: accepting, {store}")
+                _measure_accepting(bench, figures, store=store, seconds=seconds)
+            say(f"{turn}: end to end, and drain")
+            _measure_sending(near, figures, count=count)
+        return measure.store_name(near.database.client), figures
 
 
-def _accept(system: System, figures: Rounds, *, connections: int, seconds: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A system with its broker and its store. Its consumers run only while they are measured."""
+
+    system: System
+    vhost: VirtualHost
+    database: StoreDatabase
+
+
+def _bench(stack: ExitStack, folder: Path, *, broker: BrokerServer, server: StoreServer) -> Bench:
+    vhost = stack.enter_context(broker.vhost())
+    database = stack.enter_context(server.database())
+    system = System(folder, amqp_url=vhost.url, mongodb_uri=database.uri, config=CONFIG)
+    stack.callback(system.close)
+    system.start()
+    _stop_consumers(system)
+    return Bench(system, vhost, database)
+
+
+def _measure_accepting(bench: Bench, figures: Rounds, *, store: str, seconds: float) -> None:
+    figures.add(f"{store}: single inserts", "/s", measure.single_inserts(bench.database, seconds=seconds))
+    for connections in CONNECTIONS:
+        _accept(bench.system, figures, store=store, connections=connections, seconds=seconds)
+
+
+def _measure_sending(bench: Bench, figures: Rounds, *, count: int) -> None:
+    system = bench.system
+    system.restart(system.simulator)
+    system.start()
+    measure.wait_until_idle(bench.database)
+    rate = measure.end_to_end(system, count=count, connections=16)
+    figures.add("end to end, /send to submitted", "/s", rate)
+    measure.wait_until_idle(bench.database)
+    figures.add("drain of waiting emails", "/s", measure.drain(system, bench.database, count=count))
+    _stop_consumers(system)
+    bench.database["emails"].delete_many({})
+    bench.vhost.amqp.purge("email.transactional")
+
+
+def _stop_consumers(system: System) -> None:
+    for part in system.consumers:
+        part.stop(within=30)
+
+
+def _accept(system: System, figures: Rounds, *, store: str, connections: int, seconds: float) -> None:
     result = measure.accepting(system, connections=connections, seconds=seconds)
-    name = f"/send over {connections} connection{'s' if connections > 1 else ''}"
+    name = f"{store}: /send over {connections} connection{'s' if connections > 1 else ''}"
     figures.add(name, "/s", result.rate)
     figures.add(f"{name}, p50", "ms", result.p50)
     figures.add(f"{name}, p99", "ms", result.p99)

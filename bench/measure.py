@@ -47,7 +47,10 @@ def accepting(system: System, *, connections: int, seconds: float) -> Accepting:
 
 
 def single_inserts(database: StoreDatabase, *, seconds: float) -> float:
-    """The store's rate of durable inserts, one at a time, of the same document with the same indexes."""
+    """The store's rate of durable inserts, one after the other, of the same document with the same indexes.
+
+    database: by the way on which the API reaches the store.
+    """
     singles = database.client[f"{database.name}_singles"]
     create_indexes(singles)
     collection = singles.get_collection("emails", write_concern=DURABLE)

@@ -1,4 +1,4 @@
-"""A TCP line to a broker or store that can be cut, stalled and restored."""
+"""A TCP line to a broker or store that can be cut, stalled, lost and restored."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from itertools import count, repeat
 from typing import Any
+from urllib.parse import urlsplit
 
 _CHUNK = 65_536
 
@@ -15,10 +16,12 @@ class Line:
     """Listens on a free port and passes everything on to `target_port` on the loopback interface.
 
     Give `port` to the process under test instead of the server's own. Close it at the end.
+    answers_after: seconds that every piece of an answer is held back, as a distant server's would be.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, *, answers_after: float = 0.0) -> None:
         self.target_port = target_port
+        self._answers_after = answers_after
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test-line", daemon=True)
         self._thread.start()
@@ -31,6 +34,12 @@ class Line:
         self.port = 0
         self.restore()
 
+    def over(self, url: str) -> str:
+        """The same URL of the target, by way of this line."""
+        parts = urlsplit(url)
+        login, at, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{login}{at}127.0.0.1:{self.port}").geturl()
+
     def cut(self) -> None:
         """Reset every connection and refuse new ones."""
         self._call(self._cut())
@@ -38,6 +47,11 @@ class Line:
     def stall(self) -> None:
         """Keep every connection and take new ones, but pass nothing on, in either direction."""
         self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def lose_connections(self) -> None:
+        """Every connection is half-open from now on, at both ends: nothing more comes through, not even its
+        end, as when a firewall forgot it. New ones are taken."""
+        self._call(self._lose())
 
     def restore(self) -> None:
         """Take connections again, pass on what a stall held back, and break no more of them."""
@@ -79,6 +93,10 @@ class Line:
     async def _reset(self) -> None:
         for end in list(self._ends):
             end.transport.abort()
+        await self._lose()
+
+    async def _lose(self) -> None:
+        """The ends stay open: whoever writes to one is heard by nobody."""
         for task in list(self._passing):
             task.cancel()
         await asyncio.gather(*self._passing, return_exceptions=True)
@@ -90,20 +108,26 @@ class Line:
             writer.transport.abort()
             return
         self._ends |= {writer, there_writer}
-        directions = ((reader, there_writer, sys.maxsize), (there_reader, writer, next(self._limits)))
-        for source, sink, limit in directions:
-            task = asyncio.create_task(self._pass(source, sink, limit))
+        there = self._pass(reader, there_writer, sys.maxsize, delay=0.0)
+        back = self._pass(there_reader, writer, next(self._limits), delay=self._answers_after)
+        for passing in (there, back):
+            task = asyncio.create_task(passing)
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
 
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, limit: int) -> None:
+    async def _pass(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, limit: int, *, delay: float
+    ) -> None:
         with suppress(OSError):
             while chunk := await source.read(min(limit, _CHUNK)):
+                if delay:
+                    await asyncio.sleep(delay)
                 await self._flowing.wait()
                 sink.write(chunk)
                 await sink.drain()
                 limit -= len(chunk)
                 if limit <= 0:
                     sink.transport.abort()
+        await self._flowing.wait()  # a stall holds back a connection's end, too
         self._ends.discard(sink)
         sink.close()
