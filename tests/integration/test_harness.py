@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import BrokerServer, VirtualHost
@@ -85,3 +85,19 @@ def test_a_line_can_be_cut_stalled_and_restored(
     line.restore()
     assert wait_until(lambda: client.admin.command("ping")["ok"], within=20, what="the line is back")
     client.close()
+
+
+def test_the_connections_of_a_line_can_be_lost_without_a_word(
+    own_store: Callable[[], StoreServer], line_to: Callable[[int], Line]
+) -> None:
+    line = line_to(urlsplit(own_store().uri).port or 0)
+    uri = f"mongodb://127.0.0.1:{line.port}/?directConnection=true&retryWrites=false&retryReads=false"
+    before: pymongo.MongoClient[dict[str, int]] = pymongo.MongoClient(uri, socketTimeoutMS=500)
+    after: pymongo.MongoClient[dict[str, int]] = pymongo.MongoClient(uri)
+    assert before.admin.command("ping")["ok"]
+    line.lose_connections()
+    with pytest.raises(NetworkTimeout):
+        before.admin.command("ping")
+    assert after.admin.command("ping")["ok"]
+    before.close()
+    after.close()
