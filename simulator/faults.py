@@ -27,11 +27,27 @@ class Down:
     seconds: float | None
 
 
+class Beyond(StrEnum):
+    """What happens to the calls beyond a capacity."""
+
+    REFUSED = "429"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many submissions are worked on at once, and what becomes of more."""
+
+    calls: int
+    beyond: Beyond
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """The settings, healthy by default; README.md explains each. Times are seconds, rates 0 to 1."""
 
     latency: Duration = NO_TIME
+    capacity: Capacity | None = None
     error_rate: float = 0.0
     rates: Mapping[str, float] = field(default_factory=dict)
     down: Down | None = None

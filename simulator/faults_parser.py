@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load
 from marshmallow.validate import Range
 
 from simulator.durations import LONGEST, parse_duration
-from simulator.faults import Down, DownMode, Faults, odds
+from simulator.faults import Beyond, Capacity, Down, DownMode, Faults, odds
 from simulator.tag_parser import TagError, parse_tag
 
 
@@ -96,8 +96,18 @@ class _DownSchema(Schema):
         return Down(**values)
 
 
+class _CapacitySchema(Schema):
+    calls = fields.Integer(strict=True, required=True, validate=Range(min=0))
+    beyond = fields.Enum(Beyond, by_value=True, load_default=Beyond.REFUSED)
+
+    @post_load
+    def _capacity(self, values: dict[str, Any], **_: Any) -> Capacity:
+        return Capacity(**values)
+
+
 class _FaultsSchema(Schema):
     latency = _parsed_by(parse_duration)
+    capacity = fields.Nested(_CapacitySchema, allow_none=True)
     error_rate = _rate()
     rates = fields.Dict(keys=_parsed_by(_tag_with_a_rate), values=_rate())
     down = fields.Nested(_DownSchema, allow_none=True)

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from random import Random
 
-from simulator.faults import Faults
+from simulator.faults import Beyond, Faults
 from simulator.planner import Planner
 from simulator.plans import Acceptance, Answer, Plan
 from simulator.status_budget import StatusBudget, StatusCall, StatusLog
@@ -16,6 +16,7 @@ from simulator.tag_parser import Tag, TagError, parse_recipient
 from simulator.webhooks import WebhookCourier
 
 DOWN = Answer("down", 503, b'{"error":"down"}')
+OVER_CAPACITY = Answer("over-capacity", 429, b'{"error":"too many at once"}', says_retry_after=True)
 
 
 class Provider:
@@ -28,6 +29,7 @@ class Provider:
         self._extended = extended
         self._budget = StatusBudget()
         self._in_flight = 0
+        self._at_work = 0
         self._late: set[asyncio.Task[None]] = set()
         self._start_logs()
 
@@ -76,15 +78,36 @@ class Provider:
         if mistakes:
             submission.answer = "invalid"
             return submission, Answer("invalid", 400, json.dumps({"errors": mistakes}).encode())
+        if self._is_over_capacity():
+            submission.answer = OVER_CAPACITY.name
+            return submission, OVER_CAPACITY
+        self._at_work += 1
+        try:
+            return submission, await self._carry_out(log, submission, tags)
+        finally:
+            self._at_work -= 1
+
+    def _is_over_capacity(self) -> bool:
+        capacity = self.faults.capacity
+        return capacity is not None and capacity.beyond is Beyond.REFUSED and self._at_work >= capacity.calls
+
+    async def _carry_out(self, log: SubmissionLog, submission: Submission, tags: tuple[Tag, ...]) -> Answer:
         plan = self._planner.plan(request_id=submission.request_id, tags=tags)
         submission.answer = plan.answer.name
         if plan.latency and not plan.answer.skips_latency:
-            await asyncio.sleep(plan.latency)
+            await asyncio.sleep(plan.latency * self._slowness())
         if plan.answer.acceptance is Acceptance.BEFORE_THE_ANSWER:
             await self._accept(log, submission, plan)
         elif plan.answer.acceptance is Acceptance.AFTER_THE_ANSWER:
             self._accept_later(log, submission, plan)
-        return submission, plan.answer
+        return plan.answer
+
+    def _slowness(self) -> float:
+        """By how much latency grows for the submissions that are at work now."""
+        capacity = self.faults.capacity
+        if capacity is None or capacity.beyond is not Beyond.SLOW:
+            return 1.0
+        return max(1.0, self._at_work / max(capacity.calls, 1))
 
     def _read(self, raw: bytes) -> tuple[Submission, tuple[Tag, ...], tuple[str, ...]]:
         received_at = time.time()

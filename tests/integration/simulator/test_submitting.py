@@ -137,6 +137,32 @@ def test_calls_in_flight_are_counted(provider: Simulator) -> None:
     assert provider.summary()["max_in_flight"] == 5
 
 
+def test_beyond_its_capacity_it_answers_429_at_once(provider: Simulator) -> None:
+    provider.faults(capacity={"calls": 2})
+    slow = [threading.Thread(target=provider.submit, args=("fault+slow.3@example.com",)) for _ in range(2)]
+    for caller in slow:
+        caller.start()
+    wait_until(lambda: provider.summary()["in_flight"] == 2, within=10, what="two are at work")
+    refused = provider.submit("anna@example.com")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    for caller in slow:
+        caller.join()
+    assert provider.submit("anna@example.com").status_code == 200
+    assert provider.summary()["answers"] == {"accepted": 3, "over-capacity": 1}
+
+
+def test_beyond_its_capacity_it_may_be_slow(provider: Simulator) -> None:
+    provider.faults(capacity={"calls": 1, "beyond": "slow"})
+    first = threading.Thread(target=provider.submit, args=("fault+slow.2@example.com",))
+    first.start()
+    wait_until(lambda: provider.summary()["in_flight"] == 1, within=10, what="one is at work")
+    provider.submit("fault+slow.0.5@example.com")
+    first.join()
+    alone, beside = sorted(provider.log(), key=lambda entry: entry["index"])
+    assert beside["answered_at"] - beside["received_at"] >= 1.0
+    assert alone["answer"] == beside["answer"] == "accepted"
+
+
 def test_rates_hit_emails_without_a_tag(provider: Simulator) -> None:
     provider.faults(error_rate=0.5, rates={"429": 0.5})
     with requests.Session() as session:

@@ -1,7 +1,7 @@
 import pytest
 
 from simulator.durations import fixed
-from simulator.faults import Down, DownMode, Faults, show_faults
+from simulator.faults import Beyond, Capacity, Down, DownMode, Faults, show_faults
 from simulator.faults_parser import FaultsError, merge_faults
 
 
@@ -34,6 +34,31 @@ def test_down_has_a_mode_and_may_have_an_end(written: object, down: Down | None)
     assert merge_faults(Faults(), {"down": written}, has_control_port=True).down == down
 
 
+@pytest.mark.parametrize(
+    ("written", "capacity"),
+    [
+        ({"calls": 10}, Capacity(10, Beyond.REFUSED)),
+        ({"calls": 0, "beyond": "429"}, Capacity(0, Beyond.REFUSED)),
+        ({"calls": 10, "beyond": "slow"}, Capacity(10, Beyond.SLOW)),
+        (None, None),
+    ],
+)
+def test_a_capacity_refuses_or_slows_what_is_beyond(written: object, capacity: Capacity | None) -> None:
+    assert merge_faults(Faults(), {"capacity": written}, has_control_port=False).capacity == capacity
+
+
+@pytest.mark.parametrize(
+    ("written", "mistake"),
+    [
+        ({}, "capacity.calls: Missing data for required field."),
+        ({"calls": -1}, "capacity.calls: Must be greater than or equal to 0."),
+        ({"calls": 1, "beyond": "hang"}, "capacity.beyond: Must be one of: 429, slow."),
+    ],
+)
+def test_a_capacity_that_makes_no_sense_is_a_mistake(written: object, mistake: str) -> None:
+    assert mistakes_in({"capacity": written}) == (mistake,)
+
+
 def test_the_status_budget_can_be_switched_off() -> None:
     assert merge_faults(Faults(), {"status_budget": None}, has_control_port=False).status_budget is None
 
@@ -41,6 +66,7 @@ def test_the_status_budget_can_be_switched_off() -> None:
 def test_settings_are_shown_as_they_are_written() -> None:
     written = {
         "latency": {"distribution": "uniform", "low": 1.0, "high": 2.0},
+        "capacity": {"calls": 7, "beyond": "slow"},
         "error_rate": 0.5,
         "rates": {"webhook-dup.3": 0.5},
         "down": {"mode": "503", "seconds": 3.0},
