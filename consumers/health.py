@@ -1,18 +1,21 @@
 """``GET /livez`` and ``GET /readyz`` of a consumer process, on loopback or inside its container."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from aiohttp import web
+
+from consumers.pace import CallsAtOnce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a consumer process needs to do its work."""
+    """What a consumer process needs to do its work, and its calls to the provider."""
 
     consuming: bool
     broker: bool
     store: bool
+    calls: CallsAtOnce
 
     @property
     def is_ready(self) -> bool:
@@ -32,6 +35,7 @@ async def serve_health(port: int, look: Callable[[], Awaitable[Health]]) -> web.
             "consuming": health.consuming,
             "broker": "connected" if health.broker else "away",
             "store": "reachable" if health.store else "away",
+            "calls": asdict(health.calls),
         }
         return web.json_response(body, status=200 if health.is_ready else 503)
 

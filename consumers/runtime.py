@@ -199,6 +199,7 @@ class Consumers:
             consuming=self._is_consuming and all(each.connected.is_set() for each in self._consuming),
             broker=self._parts.publisher.is_connected and not self._parts.publisher.is_stalled,
             store=await asyncio.to_thread(self._parts.store.is_reachable),
+            calls=self._lanes.pace.calls,
         )
 
 
