@@ -1,5 +1,6 @@
 """Accepting needs the store alone: with the broker away /send goes on, and all is sent once it is back."""
 
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
@@ -88,6 +89,26 @@ def test_processes_get_connected_however_often_the_connection_breaks_on_the_way(
     system.api.wait_for_all(accepted, "sent", within=60)
     system.provider.assert_accepted_once(accepted)
     wait_until(lambda: readiness(system)["status"] == "ready", within=60, what="the API is ready")
+
+
+def test_what_was_sent_in_a_short_outage_does_not_wait_for_the_grace_that_debts_have(
+    start_system: StartSystem, vhost: VirtualHost, line_to: Callable[[int], Line]
+) -> None:
+    """Else a one-time password would wait longer for the relay than the broker was away."""
+    line = line_to(vhost.server.port)
+    system = start_system(amqp_url=over(line, vhost.url), config='[loops]\nrelay_grace = "1h"\n', consumers=2)
+    line.cut()
+    wait_until(
+        lambda: not any(part.is_ready() for part in system.consumers), within=60, what="they have noticed"
+    )
+    assert_degraded(system)
+    while_away = system.api.send_many([email(lane=lane) for lane in ("bulk", "critical")] * 10)
+    line.restore()
+    back_at = time.time()
+    system.api.wait_for_all(while_away, "sent", within=60)
+    first = min(submission["received_at"] for submission in system.provider.submissions())
+    print(f"the first of {len(while_away)} was submitted {first - back_at:.2f} s after the broker's return")
+    system.provider.assert_accepted_once(while_away)
 
 
 def test_sending_does_not_hang_on_a_line_to_the_broker_that_is_stalled(
