@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delivery.domain.states import State
-from tests.chaos.evidence import Evidence, acceptances, by_request_id
+from tests.chaos.evidence import Evidence, acceptances, by_request_id, entries
 from tests.chaos.faults import FAULTS, fault_of
 from tests.chaos.next_steps import has_ended, next_step
 from tests.chaos.oracle import Finding
@@ -22,14 +22,16 @@ class Row:
     """What became of the emails of one fault.
 
     accepted: by us, as the callers were told. unanswered: those that are there though their caller heard
-    nothing, or an error, and sent another. twice: accepted by the provider more than once. waiting: by state
-    and what comes next.
+    nothing, or an error, and sent another. unconfirmed: at some time; cut_off: those of them whose worker was
+    killed or cut off during the call. twice: accepted by the provider more than once. waiting: by state and
+    what comes next.
     """
 
     accepted: int = 0
     unanswered: int = 0
-    unconfirmed: int = 0
     calls: int = 0
+    unconfirmed: int = 0
+    cut_off: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     twice: list[str] = field(default_factory=list)
     waiting: Counter[str] = field(default_factory=Counter)
@@ -46,7 +48,9 @@ def rows(evidence: Evidence) -> dict[str, Row]:
             row.accepted += 1
         else:
             row.unanswered += 1
-        row.unconfirmed += any(entry["state"] == State.UNCONFIRMED for entry in email["history"])
+        unconfirmed = entries(email, State.UNCONFIRMED)
+        row.unconfirmed += bool(unconfirmed)
+        row.cut_off += any(entry.get("detail") == "lease ran out" for entry in unconfirmed)
         row.calls += len(ours)
         if acceptances(ours) > 1:
             row.twice.append(f"{email['_id']} x{acceptances(ours)}")
@@ -69,13 +73,13 @@ def _count(email: Document, row: Row, evidence: Evidence) -> None:
 
 def _lines(name: str, evidence: Evidence, findings: Sequence[Finding]) -> Iterator[str]:
     counted = rows(evidence)
-    head = ("accepted", "unans.", "calls", "unconf.", *_COLUMNS, "other", "waiting", "resent")
+    head = ("accepted", "unans.", "calls", "unconf.", "cut off", *_COLUMNS, "other", "waiting", "resent")
     yield f"== {name}: {len(evidence.emails)} emails, {len(evidence.submissions)} calls"
     yield _line("fault", head)
     for fault, row in counted.items():
         ends = [row.ends[state.value] for state in _COLUMNS]
         others = row.ends.total() - sum(ends)
-        values = (row.accepted, row.unanswered, row.calls, row.unconfirmed, *ends, others)
+        values = (row.accepted, row.unanswered, row.calls, row.unconfirmed, row.cut_off, *ends, others)
         yield _line(fault, (*values, row.waiting.total(), len(row.twice)))
     yield _sum(counted)
     yield from _remarks(counted)
@@ -103,4 +107,4 @@ def _remarks(counted: dict[str, Row]) -> Iterator[str]:
 
 
 def _line(first: str, values: Sequence[object]) -> str:
-    return f"{first:<20}" + "".join(f"{value!s:>11}" for value in values)
+    return f"{first:<20}" + "".join(f"{value!s:>10}" for value in values)

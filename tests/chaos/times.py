@@ -1,7 +1,8 @@
 """Every time of a deployment, ours and the provider's, made shorter by one factor.
 
 The proportions stay those of the defaults in delivery/config.py, and with them what may overtake what: a late
-acceptance comes before anybody believes that it won't, a slow answer before its deadline.
+acceptance comes before anybody believes that it won't, a slow answer before its deadline. How long emails may
+wait for their turn (`max_wait`) stays as it is: the machine gets no faster by the factor.
 """
 
 import json
@@ -23,9 +24,6 @@ _RETRY = {
     "standard": (30, 300, 900),
     "bulk": (60, 900, 3600),
 }
-_MAX_WAIT = {"critical": 5, "transactional": 12 * 60, "standard": 24 * 60, "bulk": 48 * 60}
-"""In minutes."""
-
 _FASTEST_LOOP = 0.2
 """Seconds; loops that turn faster only burn what two cores have to give."""
 
@@ -87,7 +85,6 @@ calls_per_minute = {self._budget()}
         retry = ", ".join(f'"{self.whole_seconds(step)}s"' for step in _RETRY[lane])
         return f"""[lanes.{lane}]
 retry = [{retry}]
-max_wait = "{self._duration(_MAX_WAIT[lane] * MINUTE)}"
 unknown_deadline = "{self._duration(deadline)}"
 """
 

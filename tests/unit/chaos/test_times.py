@@ -40,7 +40,6 @@ def test_what_decides_about_unknown_outcomes_keeps_its_proportions(scaled: Confi
     assert scaled.checks.calls_per_minute == default.checks.calls_per_minute * FACTOR
     for lane in Lane:
         assert scaled.lanes[lane].unknown_deadline == shortened(default.lanes[lane].unknown_deadline)
-        assert scaled.lanes[lane].max_wait == shortened(default.lanes[lane].max_wait)
         assert scaled.lanes[lane].on_unknown == default.lanes[lane].on_unknown
 
 
