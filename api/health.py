@@ -6,6 +6,9 @@ from flask import Blueprint, Response, jsonify
 
 from api.errors import RETRY_AFTER
 from delivery.bootstrap import ApiParts
+from delivery.contract.health import provider_health
+from delivery.domain.breaker import Breaker
+from delivery.domain.errors import StoreUnavailable
 
 
 def blueprint(parts: ApiParts) -> Blueprint:
@@ -17,14 +20,16 @@ def blueprint(parts: ApiParts) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> Response:
-        """Accepting needs the store alone: without the broker we are degraded, not down."""
+        """Accepting needs the store alone: without the broker or the provider we are degraded, not down."""
         parts.publishing.start()  # gunicorn's hook did it; behind another server, we would stay degraded
-        store, broker = parts.store.is_reachable(), parts.publishing.is_connected
-        status = "ready" if store and broker else "degraded" if store else "down"
+        breaker, broker = _breaker(parts), parts.publishing.is_connected
+        store = breaker is not None
+        is_whole = broker and breaker is not None and breaker.is_closed
         response = jsonify(
-            status=status,
+            status="down" if not store else "ready" if is_whole else "degraded",
             store="reachable" if store else "away",
             broker="connected" if broker else "away",
+            **({"provider": provider_health(breaker)} if breaker is not None else {}),
         )
         if not store:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -32,3 +37,11 @@ def blueprint(parts: ApiParts) -> Blueprint:
         return response
 
     return routes
+
+
+def _breaker(parts: ApiParts) -> Breaker | None:
+    """How the provider's breaker stands; None while the store, which has it, is away."""
+    try:
+        return parts.store.breakers.get(parts.config.provider.name)
+    except StoreUnavailable:
+        return None

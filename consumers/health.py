@@ -6,20 +6,30 @@ from dataclasses import asdict, dataclass
 from aiohttp import web
 
 from consumers.pace import CallsAtOnce
+from delivery.contract.health import provider_health
+from delivery.domain.breaker import Breaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a consumer process needs to do its work, and its calls to the provider."""
+    """What a consumer process needs, its calls to the provider, and its breaker as it last saw it."""
 
     consuming: bool
     broker: bool
     store: bool
     calls: CallsAtOnce
+    breaker: Breaker
 
     @property
     def is_ready(self) -> bool:
+        """It is ready, too, while the breaker is open: that is no reason to replace the process."""
         return self.consuming and self.broker and self.store
+
+    @property
+    def status(self) -> str:
+        if not self.is_ready:
+            return "down"
+        return "ready" if self.breaker.is_closed else "degraded"
 
 
 async def serve_health(port: int, look: Callable[[], Awaitable[Health]]) -> web.AppRunner:
@@ -31,11 +41,12 @@ async def serve_health(port: int, look: Callable[[], Awaitable[Health]]) -> web.
     async def readyz(_: web.Request) -> web.Response:
         health = await look()
         body = {
-            "status": "ready" if health.is_ready else "down",
+            "status": health.status,
             "consuming": health.consuming,
             "broker": "connected" if health.broker else "away",
             "store": "reachable" if health.store else "away",
             "calls": asdict(health.calls),
+            "provider": provider_health(health.breaker),
         }
         return web.json_response(body, status=200 if health.is_ready else 503)
 

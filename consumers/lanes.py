@@ -6,18 +6,22 @@ connection its message came on. Outcomes are written together, and only then are
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Container, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
+from consumers.breaker import BreakerWatch
 from consumers.lane_buffers import LaneBuffers
+from consumers.lane_heads import Head, LaneHeads
 from consumers.leases import Leases
 from consumers.outcomes import Answered, Outcomes
 from consumers.pace import Pace
+from consumers.probing import Tried
 from consumers.settlement import acknowledge, give_back, refuse, until_store_answers
 from consumers.strays import StrayMessage, Strays
 from consumers.subscription import Subscription
@@ -58,6 +62,7 @@ class LanesConsumer:
         announcer: Announcer,
         leases: Leases,
         watermarks: Watermarks,
+        breaker: BreakerWatch,
     ) -> None:
         config = parts.config
         self._parts = parts
@@ -81,21 +86,52 @@ class LanesConsumer:
         self._call_needs = config.provider.total_timeout + config.claims.margin
         self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._breaker = breaker
+        self._heads: LaneHeads | None = None
+        self._connection: AbstractRobustConnection | None = None
+        self._is_paused = False
         self._is_stopping = False
         self._subscriptions = [self._subscribe(lane) for lane in Lane]
 
     async def start(self, connection: AbstractRobustConnection) -> None:
         self.pace.announce()
-        for subscription in self._subscriptions:
-            await subscription.start(connection)
+        self._connection = connection
+        self._heads = LaneHeads(connection)
+        if not self._is_paused:
+            await self._take_all()
+
+    async def pause(self) -> None:
+        """Take no more, and give back what was not begun; calls that are out come to their end."""
+        self._is_paused = True
+        await self._take_none()
+
+    async def resume(self) -> None:
+        """Go on, with few calls at once at first."""
+        self._is_paused = False
+        self.pace.restart()
+        await self._take_all()
+
+    async def next_head(self, *, avoid: Container[str]) -> Head | None:
+        return None if self._heads is None else await self._heads.next(avoid=avoid)
+
+    async def try_head(self, head: Head) -> Tried:
+        """Claim and submit this one message though the lanes are paused. It takes the ordinary way."""
+        if self._is_stopping or self._slots.take([head.lane]) is None:
+            await give_back([head.message])
+            return Tried.NO_ROOM
+        async with self._claiming:
+            return Tried.CALLED if await self._claim([(head.lane, head.message)]) else Tried.NOT_CALLED
 
     async def claim_forever(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while not (self._is_stopping or self.pace.is_resting) and (taken := self._buffers.take()):
+            while self._may_begin() and (taken := self._buffers.take()):
                 async with self._claiming:
                     await self._claim(taken)
+
+    def _may_begin(self) -> bool:
+        return not (self._is_stopping or self._is_paused or self.pace.is_resting)
 
     async def settle_forever(self) -> None:
         await self._outcomes.run()
@@ -107,13 +143,21 @@ class LanesConsumer:
         """
         self._is_stopping = True
         deadline = asyncio.get_running_loop().time() + within.total_seconds()
-        await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
-        await give_back(self._buffers.clear())
+        await self._take_none()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), self._claiming:
                 pass  # what is just being claimed is begun, and then given back
         await self._finish_calls(deadline - asyncio.get_running_loop().time())
         await self._outcomes.settled(within=SETTLING_GRACE)
+
+    async def _take_all(self) -> None:
+        if self._connection is not None and not self._is_stopping:
+            connection = self._connection
+            await asyncio.gather(*(subscription.start(connection) for subscription in self._subscriptions))
+
+    async def _take_none(self) -> None:
+        await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
+        await give_back(self._buffers.clear())
 
     async def _finish_calls(self, seconds: float) -> None:
         if not self._tasks:
@@ -137,10 +181,11 @@ class LanesConsumer:
             topology=self._parts.topology,
         )
 
-    async def _claim(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> None:
+    async def _claim(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> bool:
+        """Returns whether anything was won, and its submission begun."""
         readable = await self._read(taken)
         if not readable:
-            return
+            return False
         token = str(uuid4())
         _, ends = self._leases.end_of_new()
 
@@ -158,6 +203,7 @@ class LanesConsumer:
         result = await until_store_answers(claim)
         self._leases.hold(token, list(result.won), ends=ends)
         self._begin(readable, result)
+        return bool(result.won)
 
     async def _read(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> list[_Readable]:
         readable = []
@@ -171,7 +217,7 @@ class LanesConsumer:
                 continue
             if email.email_id == PROBE_ID:
                 self._slots.release(lane)
-                self._watermarks.note(lane, message)
+                self._note(lane, message)
                 await acknowledge([message])
             else:
                 readable.append(_Readable(lane, message, email))
@@ -189,7 +235,7 @@ class LanesConsumer:
             email = won.get(item.email.email_id)
             if email is not None and email.gen == item.email.gen:
                 del won[item.email.email_id]
-                self._watermarks.note(item.lane, item.message, due_at=email.due_at)
+                self._note(item.lane, item.message, due_at=email.due_at)
                 self._spawn(self._submit(item, email))
             else:
                 self._slots.release(item.lane)
@@ -199,26 +245,33 @@ class LanesConsumer:
             self._arrived.set()
             self._spawn(self._strays.settle(strays))
 
+    def _note(self, lane: Lane, message: AbstractIncomingMessage, *, due_at: datetime | None = None) -> None:
+        """While the lanes are paused their messages come out of order, and some go back."""
+        if not self._is_paused:
+            self._watermarks.note(lane, message, due_at=due_at)
+
     async def _submit(self, item: _Readable, email: ClaimedEmail) -> None:
         answer: Answer | None = None
         try:
-            if not self._is_stopping:
-                answer = await submit_email(
-                    email,
-                    provider=self.pace,
-                    policy=self._parts.config.lanes[email.lane],
-                    lease_remaining=self._leases.remaining,
-                    call_needs=self._call_needs,
-                    now=utc_now(),
-                )
+            answer = await self._breaker.call(email.email_id, partial(self._call, email))
         except asyncio.CancelledError:  # the grace time of a shutdown is over
             answer = Answer(Outcome.UNKNOWN, "abandoned at shutdown")
         except Exception as error:
             log.error("submission failed error=%s", type(error).__name__)
             answer = Answer(Outcome.UNKNOWN, f"our own fault: {type(error).__name__}")
-        if answer is not None and answer.outcome is Outcome.MISCONFIGURED:
-            log.error("ALARM provider refuses our credential or address detail=%s", answer.detail)
         self._outcomes.add(Answered(item.lane, item.message, email, answer))
+
+    async def _call(self, email: ClaimedEmail) -> Answer | None:
+        if self._is_stopping:
+            return None
+        return await submit_email(
+            email,
+            provider=self.pace,
+            policy=self._parts.config.lanes[email.lane],
+            lease_remaining=self._leases.remaining,
+            call_needs=self._call_needs,
+            now=utc_now(),
+        )
 
     def _release(self, written: Sequence[Answered]) -> None:
         """A slot is held until the outcome is written: released with the answer, a lane with a full prefetch

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -20,9 +21,14 @@ log = logging.getLogger(__name__)
 LOOP = "lost messages"
 
 
-async def find_lost_forever(parts: ConsumerParts, *, outbox: Outbox, watermarks: Watermarks) -> None:
-    """Every process says how far its lanes have come; one at a time looks for what is lost."""
-    await asyncio.gather(_tell_watermarks(parts, watermarks), _find_lost(parts, outbox))
+async def find_lost_forever(
+    parts: ConsumerParts, *, outbox: Outbox, watermarks: Watermarks, are_paused: Callable[[], bool]
+) -> None:
+    """Every process says how far its lanes have come; one at a time looks for what is lost.
+
+    are_paused: whether the lanes stand still because they must, which no probe needs to find out.
+    """
+    await asyncio.gather(_tell_watermarks(parts, watermarks), _find_lost(parts, outbox, are_paused))
 
 
 async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None:
@@ -32,7 +38,7 @@ async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None
             await asyncio.to_thread(parts.store.waiting.raise_watermarks, watermarks.take())
 
 
-async def _find_lost(parts: ConsumerParts, outbox: Outbox) -> None:
+async def _find_lost(parts: ConsumerParts, outbox: Outbox, are_paused: Callable[[], bool]) -> None:
     margin, interval = parts.config.loops.lost_margin, parts.config.loops.reconcile_interval
     probed: dict[Way, datetime] = {}
 
@@ -40,7 +46,7 @@ async def _find_lost(parts: ConsumerParts, outbox: Outbox) -> None:
         now = utc_now()
 
         def may_probe(way: Way) -> bool:
-            return way not in probed or now - probed[way] >= margin
+            return not are_paused() and (way not in probed or now - probed[way] >= margin)
 
         return find_lost_messages(waiting=parts.store.waiting, may_probe=may_probe, margin=margin, now=now)
 

@@ -11,12 +11,14 @@ from typing import Any
 from aio_pika.abc import AbstractRobustConnection
 
 from consumers.batch_consumer import BatchConsumer
+from consumers.breaker import BreakerWatch
 from consumers.checks import ask_forever, decide_forever
 from consumers.health import Health, serve_health
 from consumers.ingest import ingest_consumer
 from consumers.lanes import LanesConsumer
 from consumers.leases import Leases
 from consumers.lost_messages import find_lost_forever
+from consumers.overdue import end_overdue_forever
 from consumers.provider_events import provider_event_consumer
 from consumers.reconciler import reconcile_forever
 from consumers.relay import relay_forever
@@ -56,12 +58,14 @@ class Consumers:
         self._announcer = Announcer(parts.publisher)
         self._watermarks = Watermarks()
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
+        self._breaker = BreakerWatch(parts)
         self._lanes = LanesConsumer(
             parts,
             outbox=self._outbox,
             announcer=self._announcer,
             leases=self._leases,
             watermarks=self._watermarks,
+            breaker=self._breaker,
         )
         self._own_queues = [
             provider_event_consumer(parts, self._announcer),
@@ -109,7 +113,9 @@ class Consumers:
             announcer.run(),
             relay_forever(parts),
             reconcile_forever(parts, announcer),
-            find_lost_forever(parts, outbox=outbox, watermarks=self._watermarks),
+            find_lost_forever(parts, outbox=outbox, watermarks=self._watermarks, are_paused=self._is_open),
+            self._breaker.run(self._lanes),
+            end_overdue_forever(parts, outbox=outbox, announcer=announcer, is_open=self._is_open),
             ask_forever(parts, outbox=outbox, announcer=announcer),
             decide_forever(parts, outbox=outbox, announcer=announcer),
             self._lanes.claim_forever(),
@@ -117,9 +123,13 @@ class Consumers:
             *(queue.run() for queue in self._queues),
         ]
 
+    def _is_open(self) -> bool:
+        return not self._breaker.is_closed
+
     async def _prepare_store(self) -> None:
-        """The loops' queries name their indexes, so these come first."""
+        """The loops' queries name their indexes, so these come first; and the lanes heed the breaker."""
         await until_store_answers(lambda: create_indexes(self._parts.store.db))
+        await self._breaker.load(self._lanes)
 
     async def _unless(self, stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
         """Do the work; False, and it is given up, when told to stop before it is done."""
@@ -175,6 +185,7 @@ class Consumers:
         self._is_consuming = False
         grace: timedelta = self._parts.config.consumers_grace
         ended = await asyncio.gather(
+            self._breaker.stop(grace),
             self._lanes.stop(grace),
             *(_bounded(queue, grace) for queue in self._queues),
             return_exceptions=True,
@@ -200,6 +211,7 @@ class Consumers:
             broker=self._parts.publisher.is_connected and not self._parts.publisher.is_stalled,
             store=await asyncio.to_thread(self._parts.store.is_reachable),
             calls=self._lanes.pace.calls,
+            breaker=self._breaker.state,
         )
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
 
 from delivery.broker.connection import (
     CONNECTION_ERRORS,
@@ -15,6 +15,10 @@ from delivery.broker.connection import (
 from topology.model import Topology
 
 log = logging.getLogger(__name__)
+
+
+CANCEL_TIMEOUT = 2
+"""Seconds for the broker to confirm that it sends no more."""
 
 
 class Subscription:
@@ -29,44 +33,59 @@ class Subscription:
         arrived: Callable[[AbstractIncomingMessage], None],
         topology: Topology,
     ) -> None:
-        self._queue = next(known for known in topology.queues if known.name == queue)
+        self._description = next(known for known in topology.queues if known.name == queue)
         self._prefetch = prefetch
         self._arrived = arrived
-        self._cancel: Callable[[], Awaitable[object]] | None = None
+        self._queue: AbstractQueue | None = None
+        self._tag: str | None = None
+        self._is_wanted = False
+        self._starting = asyncio.Lock()
 
     async def start(self, connection: AbstractRobustConnection) -> None:
-        """Consume, however often the connection breaks on the way; from then on it restores this itself."""
-        while True:
-            if await self._consume(connection):
-                return
-            await asyncio.sleep(RECONNECT_INTERVAL)
+        """Consume, however often the connection breaks on the way; from then on it restores this itself.
+
+        Returns early if it is stopped meanwhile. After ``stop`` it may be started again.
+        """
+        self._is_wanted = True
+        async with self._starting:
+            while self._is_wanted and self._tag is None:
+                if not await self._consume(connection):
+                    await asyncio.sleep(RECONNECT_INTERVAL)
+        if not self._is_wanted:
+            await self.stop()
 
     async def _consume(self, connection: AbstractRobustConnection) -> bool:
-        """Consume on a channel of its own: a prefetch belongs to one queue. False if the connection broke."""
+        """False if the connection broke."""
         try:
-            channel = await connection.channel(publisher_confirms=False)
-            await channel.set_qos(prefetch_count=self._prefetch)
-            # Declared, not just named: a broker that comes back empty gets the queue back with the consumer.
-            queue = await channel.declare_queue(
-                self._queue.name, durable=True, arguments=dict(self._queue.arguments)
-            )
-            tag = await queue.consume(self._callback)
+            if self._queue is None:
+                self._queue = await self._open(connection)
+            self._tag = await self._queue.consume(self._callback)
         except CONNECTION_ERRORS as error:
-            log.warning("not consuming yet queue=%s: %s", self._queue.name, type(error).__name__)
+            log.warning("not consuming yet queue=%s: %s", self._description.name, type(error).__name__)
             return False
         except asyncio.CancelledError:
             if is_own_cancellation():
                 raise
             return False
-        self._cancel = lambda: queue.cancel(tag, timeout=2)
         return True
+
+    async def _open(self, connection: AbstractRobustConnection) -> AbstractQueue:
+        """On a channel of its own: a prefetch belongs to one queue."""
+        channel = await connection.channel(publisher_confirms=False)
+        await channel.set_qos(prefetch_count=self._prefetch)
+        # Declared, not just named: a broker that comes back empty gets the queue back with the consumer.
+        return await channel.declare_queue(
+            self._description.name, durable=True, arguments=dict(self._description.arguments)
+        )
 
     async def _callback(self, message: AbstractIncomingMessage) -> None:
         self._arrived(message)
 
     async def stop(self) -> None:
         """Take no more messages; what was delivered stays with us until it is acknowledged."""
-        if self._cancel is not None:
+        self._is_wanted = False
+        tag, self._tag = self._tag, None
+        if self._queue is not None and tag is not None:
             with lost_connection_suppressed():
-                await self._cancel()
-            self._cancel = None
+                async with asyncio.timeout(CANCEL_TIMEOUT):
+                    await self._queue.cancel(tag)

@@ -22,12 +22,14 @@ from delivery.domain.errors import NotStored
 from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
+from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
 from delivery.store.client import Document, connect, database, ping
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
 from delivery.store.leadership import Leadership
+from delivery.store.overdue_emails import OverdueEmails
 from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
 from delivery.store.reported_emails import ReportedEmails
@@ -77,6 +79,8 @@ class Store:
     reported: ReportedEmails
     waiting: WaitingEmails
     questions: Questions
+    overdue: OverdueEmails
+    breakers: Breakers
     budgets: CallBudgets
     leadership: Leadership
 
@@ -101,6 +105,8 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         reported=ReportedEmails(db),
         waiting=WaitingEmails(db),
         questions=Questions(db),
+        overdue=OverdueEmails(db),
+        breakers=Breakers(db),
         budgets=CallBudgets(db),
         leadership=Leadership(db, owner=process_name()),
     )

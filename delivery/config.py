@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from delivery.config_reader import Faults, Section
+from delivery.domain.breaker import BreakerPolicy
 from delivery.domain.delays import DelayStep
 from delivery.domain.errors import PostroomError
 from delivery.domain.lanes import Lane, LanePolicy, OnUnknown
@@ -90,6 +91,7 @@ class Config:
     provider: ProviderConfig
     lanes: Mapping[Lane, LanePolicy]
     checks: CheckPolicy
+    breaker: BreakerPolicy
     delay_steps: tuple[DelayStep, ...]
     reserved_slots: int
     claims: ClaimConfig
@@ -158,6 +160,7 @@ def load_config(environ: Mapping[str, str]) -> Config:
         provider=provider,
         lanes=lanes,
         checks=_read_checks(file.section("checks"), reports_deliveries=provider.reports_deliveries),
+        breaker=_read_breaker(file.section("breaker")),
         delay_steps=_delay_steps(lanes.values()),
         reserved_slots=file.section("slots").integer("reserved", 4, least=0),
         claims=_read_claims(file.section("claims")),
@@ -265,6 +268,17 @@ def _read_checks(section: Section, *, reports_deliveries: bool) -> CheckPolicy:
     )
 
 
+def _read_breaker(section: Section) -> BreakerPolicy:
+    return BreakerPolicy(
+        run=section.integer("run", 20, least=1, most=100_000),
+        share=section.integer("share", 60, least=1, most=100),
+        window=section.duration("window", "30s", parse=parse_duration),
+        least_calls=section.integer("least_calls", 50, least=1, most=1_000_000),
+        first_pause=section.duration("first_pause", "1s", parse=parse_duration),
+        longest_pause=section.duration("longest_pause", "30s", parse=parse_duration),
+    )
+
+
 def _check_together(config: Config, faults: Faults) -> None:
     if not config.api.keys and not _is_loopback(config.api.host):
         faults.add("API_HOST: without API_KEYS, only a loopback address may be listened on")
@@ -276,6 +290,8 @@ def _check_together(config: Config, faults: Faults) -> None:
         faults.add("provider.min_in_flight: must be at least 2 while slots.reserved is not 0")
     if config.claims.lease <= config.provider.total_timeout + config.claims.margin:
         faults.add("claims.lease: must be longer than provider.total_timeout plus claims.margin")
+    if config.breaker.first_pause > config.breaker.longest_pause:
+        faults.add("breaker.first_pause: must not be longer than breaker.longest_pause")
     if config.provider.connect_timeout > config.provider.total_timeout:
         faults.add("provider.connect_timeout: must not be longer than provider.total_timeout")
 

@@ -22,10 +22,10 @@ def answers_ok(url: str) -> bool:
     return _get(url) is not None
 
 
-def says_ready(url: str) -> bool:
-    """Whether a GET is answered 200 with `"status": "ready"`: nothing that it needs is away."""
+def has_its_broker(url: str) -> bool:
+    """Whether a GET is answered 200 by an API that can publish. The mail provider may be away."""
     response = _get(url)
-    return response is not None and response.json().get("status") == "ready"
+    return response is not None and response.json().get("broker") == "connected"
 
 
 def _get(url: str) -> requests.Response | None:
@@ -130,7 +130,7 @@ def api_part(around: Surroundings, *, wiring: Wiring, degraded_is_ready: bool = 
         "api:create_app()",
         env=wiring.environment(),
         ready_url=f"{wiring.api_url}/readyz",
-        is_ready=answers_ok if degraded_is_ready else says_ready,
+        is_ready=answers_ok if degraded_is_ready else has_its_broker,
     )
 
 

@@ -23,7 +23,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "C
 
 class System:
     """A running system. Its parts: `simulator`, `api_process`, `consumers` (a list); its clients: `api`,
-    `provider`.
+    `provider`. `consumers_health` has the address of each consumer process's /readyz.
 
     `around` and `wiring` are what a further part needs, such as one of failpoints.py.
 
@@ -75,6 +75,7 @@ class System:
         )
         self.api_process = api_part(around, wiring=self.wiring, degraded_is_ready=True)
         self.around = around
+        self.consumers_health: list[str] = []
         self.consumers = [self._new_consumers(number) for number in range(1, consumers + 1)]
         self.api = Api(self.wiring.api_url, key=api_key)
         self.provider = Provider(self.wiring.provider_url, f"http://{LOOPBACK}:{control_port}")
@@ -118,7 +119,9 @@ class System:
         wait_until(are_gone, within=10, what="every process is gone")
 
     def _new_consumers(self, number: int) -> Part:
-        return consumers_part(self.around, wiring=self.wiring, number=number, health_port=free_ports(1)[0])
+        (port,) = free_ports(1)
+        self.consumers_health.append(f"http://{LOOPBACK}:{port}/readyz")
+        return consumers_part(self.around, wiring=self.wiring, number=number, health_port=port)
 
     def _environ(self, config: str, env: Mapping[str, str], api_key: str | None) -> dict[str, str]:
         configuration = self.folder / "postroom.toml"

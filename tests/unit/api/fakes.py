@@ -11,7 +11,9 @@ from delivery.bootstrap import ApiParts, Store
 from delivery.broker.thread import PublishingThread
 from delivery.config import load_config
 from delivery.contract.send import SendContract
+from delivery.domain.breaker import Breaker
 from delivery.domain.emails import NewEmail, Standing
+from delivery.domain.errors import StoreUnavailable
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.states import State
 from delivery.store.group_commit import GroupCommit
@@ -58,13 +60,23 @@ class Events:
         return [None] * len(events)
 
 
+class Breakers:
+    """The provider's breaker; while the store is away nobody can tell."""
+
+    def __init__(self) -> None:
+        self.breaker = Breaker()
+        self.reachable = True
+
+    def get(self, provider: str) -> Breaker:
+        if not self.reachable:
+            raise StoreUnavailable("NetworkTimeout")
+        return self.breaker
+
+
 class FakeStore:
     def __init__(self) -> None:
         self.emails = Emails()
-        self.reachable = True
-
-    def is_reachable(self) -> bool:
-        return self.reachable
+        self.breakers = Breakers()
 
 
 class Publishing:

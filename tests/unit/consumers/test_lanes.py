@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
+from consumers.breaker import BreakerWatch
 from consumers.lanes import LanesConsumer
 from consumers.leases import Leases
 from consumers.watermarks import Watermarks
@@ -47,6 +48,7 @@ def _lanes(publisher: StuckPublisher) -> LanesConsumer:
         announcer=cast(Announcer, None),
         leases=cast(Leases, None),
         watermarks=Watermarks(),
+        breaker=cast(BreakerWatch, None),
     )
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from delivery.domain.breaker import BreakerPolicy
 from delivery.domain.emails import ClaimedEmail, Content, EmailRequest, NewEmail, Standing
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail, OwedTo
@@ -18,6 +19,15 @@ CHECKS = CheckPolicy(
     late_accept=timedelta(seconds=150),
     report_overdue=timedelta(minutes=30),
     calls_per_minute=60,
+)
+
+BREAKER = BreakerPolicy(
+    run=20,
+    share=60,
+    window=timedelta(seconds=30),
+    least_calls=50,
+    first_pause=timedelta(seconds=1),
+    longest_pause=timedelta(seconds=30),
 )
 
 

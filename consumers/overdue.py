@@ -1,0 +1,35 @@
+"""The loop that ends what waits beyond its time, while the breaker is open and nothing is claimed."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from consumers.leading import lead
+from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.announcer import Announcer
+from delivery.broker.outbox import Outbox
+from delivery.use_cases.end_overdue import EndOverdue
+
+log = logging.getLogger(__name__)
+
+LOOP = "overdue"
+
+
+async def end_overdue_forever(
+    parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, is_open: Callable[[], bool]
+) -> None:
+    end_overdue = EndOverdue(emails=parts.store.overdue, lanes=parts.config.lanes)
+
+    async def turn() -> None:
+        ended = await asyncio.to_thread(lambda: end_overdue(now=utc_now()))
+        outbox.hand_over(ended.owed)
+        announcer.tell(ended.happened)
+        if ended.happened:
+            log.warning(
+                "waited too long for the provider dead=%d expired=%d",
+                len(ended.owed),
+                len(ended.happened) - len(ended.owed),
+            )
+
+    interval = parts.config.loops.check_interval
+    await lead(LOOP, leases=parts.store.leadership, interval=interval, turn=turn, is_able=is_open)

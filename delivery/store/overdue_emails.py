@@ -1,0 +1,83 @@
+"""Emails that wait in their lanes for longer than they may: found in the order they came, and ended there."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from pymongo import ASCENDING
+from pymongo.database import Database
+
+from delivery.domain.owed import OwedEmail
+from delivery.domain.states import CLAIMABLE
+from delivery.domain.waiting import Over, Waiting
+from delivery.domain.watermarks import Way
+from delivery.store.client import Document, store_errors
+from delivery.store.email_documents import OWED_FIELDS, history_entry, owed_document, owed_of
+from delivery.store.indexes import SET
+
+_FIELDS = dict.fromkeys(["tenant_id", "gen", "published", "waiting_since", "expires_at"], 1)
+_WAITING = sorted(state.value for state in CLAIMABLE)
+
+
+class OverdueEmails:
+    """Every method raises StoreUnavailable when the store is away, and may be repeated then."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._emails = db.emails
+
+    def waiting(
+        self, way: Way, *, since: datetime | None, skip: int, now: datetime, limit: int
+    ) -> list[Waiting]:
+        """What lies in a lane now, in the order it came, from ``since`` on, without the first ``skip``."""
+        came = {**SET, "$lte": now} if since is None else {**SET, "$gte": since, "$lte": now}
+        query = {"lane": way.lane.value, "published.priority": way.priority, "published.at": came}
+        with store_errors():
+            found = self._emails.find(query, _FIELDS).sort("published.at", ASCENDING).skip(skip).limit(limit)
+            return [_waiting(document) for document in found]
+
+    def end(
+        self, emails: Sequence[Waiting], over: Over, *, now: datetime
+    ) -> tuple[list[Waiting], list[OwedEmail]]:
+        """End these, each only if it still waits as it was seen; returns those, and what they owe now."""
+        by_gen: dict[int, list[Waiting]] = defaultdict(list)
+        for email in emails:
+            by_gen[email.gen].append(email)
+        gone: list[Waiting] = []
+        owed: list[OwedEmail] = []
+        with store_errors():
+            for gen, alike in by_gen.items():
+                email_ids = [email.email_id for email in alike]
+                self._emails.update_many(
+                    {"_id": {"$in": email_ids}, "gen": gen, "state": {"$in": _WAITING}},
+                    _ending(over, gen=gen, now=now),
+                )
+                ended = {"_id": {"$in": email_ids}, "gen": _gen_after(over, gen), "state": over.state.value}
+                found = {document["_id"]: document for document in self._emails.find(ended, OWED_FIELDS)}
+                gone += [email for email in alike if email.email_id in found]
+                owed += [owed_of(document) for document in found.values() if "owed" in document]
+        return gone, owed
+
+
+def _gen_after(over: Over, gen: int) -> int:
+    return gen if over.owed is None else gen + 1
+
+
+def _ending(over: Over, *, gen: int, now: datetime) -> Document:
+    values: Document = {"state": over.state.value, "updated_at": now, "reason": over.reason}
+    gone = {"published": ""}
+    if over.owed is not None:
+        values |= {"gen": _gen_after(over, gen), "owed": owed_document(over.owed, gen=gen + 1, at=now)}
+    else:
+        gone["owed"] = ""
+    return {"$set": values, "$unset": gone, "$push": history_entry(over.state, at=now)}
+
+
+def _waiting(document: Document) -> Waiting:
+    return Waiting(
+        email_id=document["_id"],
+        tenant_id=document["tenant_id"],
+        gen=document["gen"],
+        came_at=document["published"]["at"],
+        waiting_since=document["waiting_since"],
+        expires_at=document.get("expires_at"),
+    )
