@@ -53,9 +53,9 @@ def what_waits_unowed(database: StoreDatabase, vhost: VirtualHost) -> list[str]:
     return faults + [f"event {event['_id']}: forgotten" for event in events if not _is_remembered(event)]
 
 
-def letters(vhost: VirtualHost) -> list[Message]:
-    """What lies in email.dead."""
-    return list(_read(vhost, names.DEAD_QUEUE))
+def letters(vhost: VirtualHost, queue: str = names.DEAD_QUEUE) -> list[Message]:
+    """What lies in email.dead, or in email.held."""
+    return list(_read(vhost, queue))
 
 
 def _faults_in(email: Document) -> Iterable[str]:
