@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import Any
 
 from delivery.domain.states import State
@@ -103,7 +104,8 @@ def _remarks(counted: dict[str, Row]) -> Iterator[str]:
         if row.waiting:
             yield f"{fault}, waiting: {dict(row.waiting)}"
         if row.twice:
-            yield f"{fault}, resent because the policy says so, and accepted again: {', '.join(row.twice)}"
+            named = f"{fault}, resent because the policy says so, and accepted again: {', '.join(row.twice)}"
+            yield fill(named, width=130, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _line(first: str, values: Sequence[object]) -> str:
