@@ -72,7 +72,8 @@ class Pace:
 
     async def submit(self, email: ClaimedEmail) -> Answer:
         """Submit, and learn from how it went. Never raises for what the provider did."""
-        call = self._limit.begin(time.monotonic(), is_full=self._slots.is_full)
+        slots = self._slots
+        call = self._limit.begin(time.monotonic(), in_use=slots.in_use, is_full=slots.is_full)
         answer: Answer | None = None
         try:
             answer = await self._provider.submit(email)

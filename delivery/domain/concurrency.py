@@ -30,10 +30,10 @@ LONGEST_LOOK = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that is out. in_flight: how many were, at its begin, this one included."""
+    """A call that is out. in_use: the slots in use at its begin, its own included."""
 
     begun_at: float
-    in_flight: int
+    in_use: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class _Throttled:
 
 
 class ConcurrencyLimit:
-    """A limit on calls in flight, between a floor and a ceiling.
+    """A limit on calls at once, between a floor and a ceiling; counted in slots, which calls hold for a
+    moment longer than they are out.
 
     rests_until: nothing may begin before; the provider throttles even as few calls as the floor.
 
@@ -79,12 +80,12 @@ class ConcurrencyLimit:
         self._throttled = None
         self._lower(self.floor, now)
 
-    def begin(self, now: float, *, is_full: bool) -> Call:
-        """A call goes out. is_full: whether the limit leaves no room for another one."""
+    def begin(self, now: float, *, in_use: int, is_full: bool) -> Call:
+        """A call goes out. in_use: slots, its own included; is_full: whether none was left for another."""
         self.in_flight += 1
         self._round.most = max(self._round.most, self.in_flight)
         self._round.was_full |= is_full
-        return Call(now, self.in_flight)
+        return Call(now, in_use)
 
     def end(self, call: Call, answer: Answer | None, now: float) -> None:
         """A call came to its end; with no answer it was not made, and says nothing.
@@ -153,11 +154,11 @@ class ConcurrencyLimit:
             rest = SHORTEST_REST if self._accepts else patience / FIRST_PATIENCE
             self.rests_until = now + min(max(told, rest), LONGEST_REST)
         self._throttled = _Throttled(
-            size=max(call.in_flight, self.floor + 1), patience=patience, until=now + max(patience, told)
+            size=max(call.in_use, self.floor + 1), patience=patience, until=now + max(patience, told)
         )
         fall = THROTTLED_FALL if self._accepts else LARGEST_FALL
         self._accepts = False
-        self._lower(int(min(self.limit, call.in_flight) * fall), now)
+        self._lower(int(min(self.limit, call.in_use) * fall), now)
 
     def _lower(self, size: int, now: float) -> None:
         self.limit = max(size, self.floor)

@@ -46,7 +46,8 @@ class Worker:
     def begin(self) -> None:
         limit = self.limit
         while self.now >= limit.rests_until and limit.in_flight < min(limit.limit, self.at_most):
-            call = limit.begin(self.now, is_full=limit.in_flight + 1 >= limit.limit)
+            in_use = limit.in_flight + 1
+            call = limit.begin(self.now, in_use=in_use, is_full=in_use >= limit.limit)
             answer, seconds = self.provider.answer()
             heapq.heappush(self.out, (self.now + seconds, next(self._number), call, answer))
 

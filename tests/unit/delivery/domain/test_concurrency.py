@@ -136,14 +136,14 @@ def test_a_provider_that_takes_less_than_the_floor_goes_on_being_used() -> None:
 def test_a_rest_is_as_long_as_the_provider_says_but_not_for_ever() -> None:
     limit = ConcurrencyLimit(floor=2, ceiling=8)
     for told, rest in [(3, 3.0), (3600, LONGEST_REST)]:
-        call = limit.begin(100.0, is_full=True)
+        call = _begin(limit, 100.0)
         limit.end(call, Answer(Outcome.THROTTLED, "", timedelta(seconds=told)), 100.0)
         assert limit.rests_until == 100 + rest
 
 
 def test_many_429s_of_one_round_trip_lower_it_once() -> None:
     limit = _at_the_ceiling()
-    calls = [limit.begin(1000.0, is_full=True) for _ in range(20)]
+    calls = [_begin(limit, 1000.0) for _ in range(20)]
     for call in reversed(calls[10:]):
         limit.end(call, THROTTLED, 1000.1)
     assert limit.limit == 16
@@ -152,7 +152,7 @@ def test_many_429s_of_one_round_trip_lower_it_once() -> None:
 def test_a_call_that_was_not_made_says_nothing() -> None:
     limit = ConcurrencyLimit(floor=FLOOR, ceiling=CEILING)
     for _ in range(100):
-        limit.end(limit.begin(0.0, is_full=True), None, 0.0)
+        limit.end(_begin(limit, 0.0), None, 0.0)
     assert (limit.limit, limit.in_flight) == (FLOOR, 0)
 
 
@@ -160,7 +160,7 @@ def test_a_call_that_was_not_made_says_nothing() -> None:
 def test_what_comes_quickly_whatever_the_load_is_changes_nothing(outcome: Outcome) -> None:
     limit = _at_the_ceiling()
     for number in range(200):
-        limit.end(limit.begin(1000.0 + number, is_full=True), Answer(outcome, ""), 1020.0 + number)
+        limit.end(_begin(limit, 1000.0 + number), Answer(outcome, ""), 1020.0 + number)
     assert limit.limit == CEILING
 
 
@@ -177,7 +177,7 @@ def test_a_few_calls_that_hang_lower_nothing() -> None:
     limit = _at_the_ceiling()
     for number in range(50):
         begun_at = 1000.0 + 20 * number
-        hanging = [limit.begin(begun_at, is_full=True) for _ in range(3)]
+        hanging = [_begin(limit, begun_at) for _ in range(3)]
         _round_of(limit, ACCEPTED, begun_at=begun_at, seconds=1)
         for call in hanging:
             limit.end(call, UNKNOWN, begun_at + 15)
@@ -227,7 +227,7 @@ def test_whatever_happens_it_stays_between_floor_and_ceiling(
     for what, later, outcome, told, flag in steps:
         now += later
         if what == "begin":
-            out.append(limit.begin(now, is_full=flag))
+            out.append(limit.begin(now, in_use=len(out) + 1, is_full=flag))
         elif what == "end" and out:
             retry_after = None if told is None else timedelta(seconds=told)
             limit.end(out.pop(0 if flag else -1), Answer(outcome, "", retry_after), now)
@@ -255,10 +255,15 @@ def _at_the_ceiling() -> ConcurrencyLimit:
     return worker.limit
 
 
+def _begin(limit: ConcurrencyLimit, now: float) -> Call:
+    """A call that takes the last slot."""
+    return limit.begin(now, in_use=limit.in_flight + 1, is_full=True)
+
+
 def _round_of(limit: ConcurrencyLimit, answer: Answer, *, begun_at: float, seconds: float) -> None:
     """As many calls at once as the limit allows, and at least so many as a round needs."""
     for number in range(max(1, -(-5 // limit.limit))):
         begin = begun_at + number * seconds
-        calls = [limit.begin(begin, is_full=True) for _ in range(limit.limit)]
+        calls = [_begin(limit, begin) for _ in range(limit.limit)]
         for call in calls:
             limit.end(call, answer, begin + seconds)
