@@ -7,6 +7,7 @@ budget holds even if two processes ask: it is a document of its own.
 import asyncio
 import logging
 
+from consumers.counters import Count, Counters
 from consumers.leading import lead
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
@@ -20,22 +21,26 @@ ASKING = "checks"
 DECIDING = "decisions"
 
 
-async def ask_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+async def ask_forever(
+    parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, counters: Counters
+) -> None:
     async def turn() -> None:
-        await _ask(parts, outbox=outbox, announcer=announcer)
+        await _ask(parts, outbox=outbox, announcer=announcer, counters=counters)
 
     await lead(ASKING, leases=parts.store.leadership, interval=parts.config.loops.check_interval, turn=turn)
 
 
-async def decide_forever(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+async def decide_forever(
+    parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, counters: Counters
+) -> None:
     async def turn() -> None:
-        while await _decide(parts, outbox=outbox, announcer=announcer):
+        while await _decide(parts, outbox=outbox, announcer=announcer, counters=counters):
             pass
 
     await lead(DECIDING, leases=parts.store.leadership, interval=parts.config.loops.check_interval, turn=turn)
 
 
-async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
+async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, counters: Counters) -> None:
     asked = await ask_about_emails(
         provider_name=parts.config.provider.name,
         provider=parts.provider,
@@ -47,13 +52,15 @@ async def _ask(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) ->
     )
     outbox.hand_over(asked.owed)
     announcer.tell(asked.happened)
+    counters.add(Count.CHECKED, asked.asked)
+    counters.add_states(Count.SETTLED, asked.happened)
     if asked.asked:
         log.info("asked the provider count=%d settled=%d", asked.asked, len(asked.happened))
     if asked.pause is not None:
         log.warning("status checks paused by the provider seconds=%d", asked.pause.total_seconds())
 
 
-async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> bool:
+async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, counters: Counters) -> bool:
     """Returns whether there may be more to decide."""
     decided = await asyncio.to_thread(
         lambda: decide_unknowns(
@@ -67,6 +74,8 @@ async def _decide(parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer)
     announcer.tell(decided.happened)
     for state, count in decided.counts.items():
         log.warning("outcome unknown at the deadline, now %s count=%d", state.value, count)
+    counters.add_states(Count.DECIDED, decided.happened)
+    counters.add(Count.UNREPORTED, decided.unreported)
     if decided.unreported:
         log.warning("overdue reports that could not be asked for in time count=%d", decided.unreported)
     return decided.is_full

@@ -1,10 +1,11 @@
-"""``GET /livez`` and ``GET /readyz`` of a consumer process, on loopback or inside its container."""
+"""``GET /livez``, ``/readyz`` and ``/metrics`` of a consumer process, on loopback or inside its container."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 
 from aiohttp import web
 
+from consumers.counters import CONTENT_TYPE, Counters
 from consumers.pace import CallsAtOnce
 from delivery.contract.health import provider_health
 from delivery.domain.breaker import Breaker
@@ -32,7 +33,9 @@ class Health:
         return "ready" if self.breaker.is_closed else "degraded"
 
 
-async def serve_health(port: int, look: Callable[[], Awaitable[Health]]) -> web.AppRunner:
+async def serve_health(
+    port: int, look: Callable[[], Awaitable[Health]], *, counters: Counters
+) -> web.AppRunner:
     """Serve until the returned runner is cleaned up."""
 
     async def livez(_: web.Request) -> web.Response:
@@ -50,8 +53,11 @@ async def serve_health(port: int, look: Callable[[], Awaitable[Health]]) -> web.
         }
         return web.json_response(body, status=200 if health.is_ready else 503)
 
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=counters.text(), headers={"Content-Type": CONTENT_TYPE})
+
     app = web.Application()
-    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz)])
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
+from consumers.counters import Count, Counters
 from consumers.leading import lead
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, utc_now
@@ -22,13 +23,21 @@ LOOP = "lost messages"
 
 
 async def find_lost_forever(
-    parts: ConsumerParts, *, outbox: Outbox, watermarks: Watermarks, are_paused: Callable[[], bool]
+    parts: ConsumerParts,
+    *,
+    outbox: Outbox,
+    watermarks: Watermarks,
+    are_paused: Callable[[], bool],
+    counters: Counters,
 ) -> None:
     """Every process says how far its lanes have come; one at a time looks for what is lost.
 
     are_paused: whether the lanes stand still because they must, which no probe needs to find out.
     """
-    await asyncio.gather(_tell_watermarks(parts, watermarks), _find_lost(parts, outbox, are_paused))
+    await asyncio.gather(
+        _tell_watermarks(parts, watermarks),
+        _find_lost(parts, outbox=outbox, are_paused=are_paused, counters=counters),
+    )
 
 
 async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None:
@@ -38,7 +47,9 @@ async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None
             await asyncio.to_thread(parts.store.waiting.raise_watermarks, watermarks.take())
 
 
-async def _find_lost(parts: ConsumerParts, outbox: Outbox, are_paused: Callable[[], bool]) -> None:
+async def _find_lost(
+    parts: ConsumerParts, *, outbox: Outbox, are_paused: Callable[[], bool], counters: Counters
+) -> None:
     margin, interval = parts.config.loops.lost_margin, parts.config.loops.reconcile_interval
     probed: dict[Way, datetime] = {}
 
@@ -55,6 +66,7 @@ async def _find_lost(parts: ConsumerParts, outbox: Outbox, are_paused: Callable[
         outbox.hand_over(lost.owed)
         if lost.owed:
             log.warning("messages lost by the broker, published again count=%d", len(lost.owed))
+            counters.add(Count.LOST, len(lost.owed))
         if lost.probes:
             probed.update(dict.fromkeys(lost.probes, utc_now()))
             await parts.publisher.publish([_probe(way) for way in lost.probes])

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from consumers.counters import Count, Counters
 from consumers.leading import lead
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
@@ -16,7 +17,12 @@ LOOP = "overdue"
 
 
 async def end_overdue_forever(
-    parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer, is_open: Callable[[], bool]
+    parts: ConsumerParts,
+    *,
+    outbox: Outbox,
+    announcer: Announcer,
+    is_open: Callable[[], bool],
+    counters: Counters,
 ) -> None:
     end_overdue = EndOverdue(emails=parts.store.overdue, lanes=parts.config.lanes)
 
@@ -24,6 +30,7 @@ async def end_overdue_forever(
         ended = await asyncio.to_thread(lambda: end_overdue(now=utc_now()))
         outbox.hand_over(ended.owed)
         announcer.tell(ended.happened)
+        counters.add_states(Count.OVERDUE, ended.happened)
         if ended.happened:
             log.warning(
                 "waited too long for the provider dead=%d expired=%d",

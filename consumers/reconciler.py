@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from consumers.counters import Count, Counters
 from consumers.leading import lead
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 LOOP = "reconciler"
 
 
-async def reconcile_forever(parts: ConsumerParts, announcer: Announcer) -> None:
+async def reconcile_forever(parts: ConsumerParts, *, announcer: Announcer, counters: Counters) -> None:
     loops, store = parts.config.loops, parts.store
 
     def reconciled() -> Reconciled:
@@ -30,6 +31,8 @@ async def reconcile_forever(parts: ConsumerParts, announcer: Announcer) -> None:
     async def turn() -> None:
         done = await asyncio.to_thread(reconciled)
         announcer.tell(done.happened)
+        counters.add(Count.RAN_OUT, done.run_out)
+        counters.add(Count.APPLIED_LATE, done.applied)
         if done.run_out:
             log.warning("leases ran out, now unconfirmed count=%d", done.run_out)
         if done.applied:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from consumers.counters import Count, Counters
 from consumers.leading import LEASE_TURNS, lead
 from delivery.bootstrap import ConsumerParts, publish_owed, utc_now
 from delivery.domain.owed import OwedEmail
@@ -56,7 +57,7 @@ class BrokerWatch:
         return graced if self._back_at is None else max(graced, self._back_at)
 
 
-async def relay_forever(parts: ConsumerParts) -> None:
+async def relay_forever(parts: ConsumerParts, *, counters: Counters) -> None:
     loops, store = parts.config.loops, parts.store
 
     async def strike(confirmed: Sequence[OwedEmail]) -> None:
@@ -76,5 +77,6 @@ async def relay_forever(parts: ConsumerParts) -> None:
         )
         if published:
             log.info("relayed count=%d", published)
+            counters.add(Count.RELAYED, published)
 
     await lead(LOOP, leases=store.leadership, interval=loops.relay_interval, turn=turn, is_able=watch.is_able)

@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractRobustConnection
 from consumers.batch_consumer import BatchConsumer
 from consumers.breaker import BreakerWatch
 from consumers.checks import ask_forever, decide_forever
+from consumers.counters import Counters
 from consumers.health import Health, serve_health
 from consumers.ingest import ingest_consumer
 from consumers.lanes import LanesConsumer
@@ -57,6 +58,7 @@ class Consumers:
         self._outbox = Outbox(publish_owed(parts.config, publisher=parts.publisher, strike=self._strikes.add))
         self._announcer = Announcer(parts.publisher)
         self._watermarks = Watermarks()
+        self._counters = Counters()
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
         self._breaker = BreakerWatch(parts)
         self._lanes = LanesConsumer(
@@ -87,7 +89,8 @@ class Consumers:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(STORE_THREADS, "store"))
         async with AsyncExitStack() as exits:
             if self._parts.config.consumers_health_port is not None:
-                runner = await serve_health(self._parts.config.consumers_health_port, self._look)
+                port = self._parts.config.consumers_health_port
+                runner = await serve_health(port, self._look, counters=self._counters)
                 exits.push_async_callback(runner.cleanup)
             await self._parts.open_provider()
             exits.push_async_callback(self._parts.close_provider)
@@ -106,18 +109,26 @@ class Consumers:
         return [*self._own_queues, *self._ingest_queues]
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
-        parts, outbox, announcer = self._parts, self._outbox, self._announcer
+        parts, outbox, announcer, counters = self._parts, self._outbox, self._announcer, self._counters
         return [
             outbox.run(),
             self._strikes.run(),
             announcer.run(),
-            relay_forever(parts),
-            reconcile_forever(parts, announcer),
-            find_lost_forever(parts, outbox=outbox, watermarks=self._watermarks, are_paused=self._is_open),
+            relay_forever(parts, counters=counters),
+            reconcile_forever(parts, announcer=announcer, counters=counters),
+            find_lost_forever(
+                parts,
+                outbox=outbox,
+                watermarks=self._watermarks,
+                are_paused=self._is_open,
+                counters=counters,
+            ),
             self._breaker.run(self._lanes),
-            end_overdue_forever(parts, outbox=outbox, announcer=announcer, is_open=self._is_open),
-            ask_forever(parts, outbox=outbox, announcer=announcer),
-            decide_forever(parts, outbox=outbox, announcer=announcer),
+            end_overdue_forever(
+                parts, outbox=outbox, announcer=announcer, is_open=self._is_open, counters=counters
+            ),
+            ask_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
+            decide_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
             self._lanes.claim_forever(),
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),

@@ -13,6 +13,7 @@ import pytest
 
 from stack.part import Part
 from tests.harness.api import email
+from tests.harness.counters import counted
 from tests.harness.deadline import wait_for_value, wait_until
 from tests.harness.failing_parts import failing_consumers, has_fired
 from tests.harness.failpoints import Failpoint, Fault
@@ -94,6 +95,9 @@ def test_what_a_killed_consumer_had_in_hand_is_found_by_asking(
     assert_sent_once(system, request_ids)
     settled = database["emails"].count_documents({"history.state": "unconfirmed"})
     assert settled >= SLOTS - 1, "those in hand went through the check"
+    assert counted(system, "leases_run_out") == settled
+    assert counted(system, "emails_settled_by_checks") >= settled
+    assert counted(system, "status_checks") >= counted(system, "emails_settled_by_checks")
 
 
 def test_a_consumer_that_wakes_with_answers_in_hand_changes_nothing(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tests.harness.api import email
 from tests.harness.broker import BrokerServer, VirtualHost
+from tests.harness.counters import counted
 from tests.harness.deadline import wait_until
 from tests.harness.store import StoreDatabase
 from tests.harness.system import System
@@ -35,6 +36,7 @@ def test_a_lane_that_was_purged_by_mistake_is_filled_again(
     # Nothing else is sent: it takes a probe to tell that the lanes are empty.
     system.api.wait_for_all(request_ids, "sent", within=90)
     system.provider.assert_accepted_once(request_ids)
+    assert counted(system, "lost_messages") >= len(request_ids)
 
 
 def test_a_broker_that_lost_all_its_data_costs_no_email(

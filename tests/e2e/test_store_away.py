@@ -165,7 +165,7 @@ def assert_nothing_works_but_health(system: System, request_id: str) -> None:
     assert_all_say_that_the_store_is_away([status, webhook])
     ready = system.api.request("GET", "/readyz", timeout=ANSWERED_WITHIN)
     assert ready.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    assert ready.json() == {"status": "down", "store": "away", "broker": "connected"}
+    assert {"status": "down", "store": "away", "broker": "connected"}.items() <= ready.json().items()
     assert system.api.request("GET", "/livez", timeout=ANSWERED_WITHIN).status_code == HTTPStatus.OK
     assert system.consumers[0].running()
     assert not system.consumers[0].is_ready()
