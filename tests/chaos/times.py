@@ -55,6 +55,10 @@ total_timeout = "{self._duration(15)}"
 [claims]
 lease = "{self._duration(45)}"
 margin = "{self._duration(2)}"
+[breaker]
+window = "{self._duration(30)}"
+first_pause = "{self._duration(1)}"
+longest_pause = "{self._duration(30)}"
 [loops]
 relay_interval = "{self._loop(1)}"
 relay_grace = "{self._loop(5)}"

@@ -38,6 +38,8 @@ def test_what_decides_about_unknown_outcomes_keeps_its_proportions(scaled: Confi
     assert scaled.checks.report_overdue == shortened(default.checks.report_overdue or timedelta())
     assert scaled.checks.offsets == tuple(shortened(offset) for offset in default.checks.offsets)
     assert scaled.checks.calls_per_minute == default.checks.calls_per_minute * FACTOR
+    assert scaled.breaker.window == shortened(default.breaker.window)
+    assert scaled.breaker.longest_pause == shortened(default.breaker.longest_pause)
     for lane in Lane:
         assert scaled.lanes[lane].unknown_deadline == shortened(default.lanes[lane].unknown_deadline)
         assert scaled.lanes[lane].on_unknown == default.lanes[lane].on_unknown
