@@ -82,7 +82,8 @@ class LanesConsumer:
             parts.provider, config=config.provider, slots=self._slots, may_begin=self._arrived.set
         )
         self._buffers = LaneBuffers(self._slots)
-        self._strays = Strays(parts, outbox)
+        self._announcer = announcer
+        self._strays = Strays(parts, outbox=outbox, announcer=announcer)
         self._call_needs = config.provider.total_timeout + config.claims.margin
         self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,6 +203,7 @@ class LanesConsumer:
 
         result = await until_store_answers(claim)
         self._leases.hold(token, list(result.won), ends=ends)
+        self._announcer.tell(result.happened)
         self._begin(readable, result)
         return bool(result.won)
 

@@ -71,7 +71,7 @@ class Consumers:
         )
         self._own_queues = [
             provider_event_consumer(parts, self._announcer),
-            requeue_consumer(parts, self._outbox),
+            requeue_consumer(parts, outbox=self._outbox, announcer=self._announcer),
         ]
         self._ingest_queues = [
             ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),

@@ -9,6 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.settlement import PAUSE, acknowledge, give_back, until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import Standing
 from delivery.domain.lanes import Lane
@@ -34,9 +35,10 @@ class StrayMessage:
 class Strays:
     """Settles strays in tasks of the caller's."""
 
-    def __init__(self, parts: ConsumerParts, outbox: Outbox) -> None:
+    def __init__(self, parts: ConsumerParts, *, outbox: Outbox, announcer: Announcer) -> None:
         self._parts = parts
         self._outbox = outbox
+        self._announcer = announcer
 
     async def settle(self, strays: Sequence[StrayMessage]) -> None:
         """Never raises: what can't be settled now goes back to its lane."""
@@ -50,10 +52,11 @@ class Strays:
     async def _settle(self, strays: Sequence[StrayMessage]) -> None:
         letters = [item.email for item in strays if item.stray is Stray.LETTER]
         if letters:
-            owed = await until_store_answers(
+            requeued = await until_store_answers(
                 lambda: requeue_emails(letters, emails=self._parts.store.emails, now=utc_now())
             )
-            self._outbox.hand_over(owed)
+            self._outbox.hand_over(requeued.owed)
+            self._announcer.tell(requeued.happened)
         early = [item for item in strays if item.stray is Stray.EARLY]
         await asyncio.gather(*(self._delay_again(item) for item in early))
         await acknowledge(item.message for item in strays if item.stray is not Stray.EARLY)

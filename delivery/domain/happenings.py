@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from delivery.domain.emails import Standing
 from delivery.domain.lanes import Lane
 from delivery.domain.states import State
 
@@ -16,3 +17,8 @@ class Happening:
     lane: Lane
     state: State
     at: datetime
+
+
+def happening_of(email: Standing, state: State, *, at: datetime) -> Happening:
+    """That an email, which stood there before, came into the state."""
+    return Happening(tenant_id=email.tenant_id, email_id=email.email_id, lane=email.lane, state=state, at=at)

@@ -71,10 +71,10 @@ class Claims:
             )
             return [claimed_of(document) for document in found]
 
-    def expire(self, email_ids: Sequence[str], *, now: datetime) -> None:
-        """End those of these waiting emails whose time is over."""
+    def expire(self, email_ids: Sequence[str], *, now: datetime) -> list[str]:
+        """End those of these waiting emails whose time is over; returns which these were."""
         with store_errors():
-            self._emails.update_many(
+            result = self._emails.update_many(
                 {
                     "_id": {"$in": list(email_ids)},
                     "state": {"$in": _CLAIMABLE},
@@ -90,6 +90,9 @@ class Claims:
                     "$push": history_entry(State.EXPIRED, at=now),
                 },
             )
+            if result.matched_count == len(email_ids):
+                return list(email_ids)
+            return self._moved_to(State.EXPIRED, email_ids, at=now)
 
     def renew(self, email_ids: Sequence[str], *, tokens: Sequence[str], until: datetime) -> None:
         """Prolong the leases of claims that are still held."""
@@ -141,15 +144,17 @@ class Claims:
                 result = self._emails.update_many(fence, _settling(settlement, gen=claimed.gen))
                 email_ids = [email.email_id for email in emails]
                 is_whole = result.matched_count == len(emails)
-                moved.update(email_ids if is_whole else self._moved_by(settlement, email_ids))
+                moved.update(
+                    email_ids if is_whole else self._moved_to(settlement.state, email_ids, at=settlement.at)
+                )
                 if settlement.owed is not None:
                     owed += self._owing(email_ids, gen=claimed.gen + 1)
         return Written(moved=frozenset(moved), owed=owed)
 
-    def _moved_by(self, settlement: Settlement, email_ids: Sequence[str]) -> list[str]:
+    def _moved_to(self, state: State, email_ids: Sequence[str], *, at: datetime) -> list[str]:
         """Those that are where this write put them, be it by an earlier try of it."""
-        here = {"state": settlement.state.value, "updated_at": settlement.at}
-        found = self._emails.find({"_id": {"$in": email_ids}, **here}, {"_id": 1})
+        here = {"state": state.value, "updated_at": at}
+        found = self._emails.find({"_id": {"$in": list(email_ids)}, **here}, {"_id": 1})
         return [document["_id"] for document in found]
 
     def _owing(self, email_ids: Iterable[str], *, gen: int) -> list[OwedEmail]:

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from delivery.domain.emails import ClaimedEmail, Standing
-from delivery.domain.states import CLAIMABLE, REVIVABLE
+from delivery.domain.happenings import Happening, happening_of
+from delivery.domain.states import CLAIMABLE, REVIVABLE, State
 from delivery.use_cases.messages import EmailMessage
 
 
@@ -23,10 +24,12 @@ class Stray(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """won: by email id, one message each. strays: the other messages, with the email where it matters."""
+    """won: by email id, one message each. strays: the other messages, with the email where it matters.
+    happened: to the emails of these."""
 
     won: dict[str, ClaimedEmail] = field(default_factory=dict)
     strays: list[tuple[EmailMessage, Stray, Standing | None]] = field(default_factory=list)
+    happened: list[Happening] = field(default_factory=list)
 
 
 class ClaimStore(Protocol):
@@ -34,7 +37,7 @@ class ClaimStore(Protocol):
         self, email_ids: Sequence[str], *, gen: int, token: str, until: datetime, now: datetime
     ) -> list[ClaimedEmail]: ...
 
-    def expire(self, email_ids: Sequence[str], *, now: datetime) -> None: ...
+    def expire(self, email_ids: Sequence[str], *, now: datetime) -> list[str]: ...
 
 
 class Standings(Protocol):
@@ -67,9 +70,9 @@ def claim_emails(
         for message in lost:
             standing = standings.get(message.email_id)
             result.strays.append((message, _stray(message, standing, now=now), standing))
-        expired = [message.email_id for message, stray, _ in result.strays if stray is Stray.EXPIRED]
-        if expired:
-            claims.expire(expired, now=now)
+        over = {message.email_id for message, stray, _ in result.strays if stray is Stray.EXPIRED}
+        expired = claims.expire(sorted(over), now=now) if over else []
+        result.happened.extend(happening_of(standings[one], State.EXPIRED, at=now) for one in expired)
     return result
 
 

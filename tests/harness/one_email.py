@@ -62,11 +62,13 @@ class OneEmail:
             return []
         return [self._claimed(email.claim)]
 
-    def expire(self, email_ids: Sequence[str], *, now: datetime) -> None:
+    def expire(self, email_ids: Sequence[str], *, now: datetime) -> list[str]:
         expires_at = self.email.new.request.expires_at
         if self.email.state in CLAIMABLE and expires_at is not None and expires_at <= now:
             self._move(State.EXPIRED, now)
             self.email.owed = None
+        is_moved = (self.email.state, self.email.updated_at) == (State.EXPIRED, now)
+        return list(email_ids) if is_moved else []
 
     def settle(self, settled: Sequence[tuple[ClaimedEmail, Settlement]]) -> Written:
         ((claimed, settlement),) = settled

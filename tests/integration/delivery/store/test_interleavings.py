@@ -53,10 +53,8 @@ class Beside(OneEmail):
     def claim(self, email_ids: Sequence[str], **claim: Any) -> list[ClaimedEmail]:
         return self._same(super().claim(email_ids, **claim), self.real.claims.claim(email_ids, **claim))
 
-    def expire(self, email_ids: Sequence[str], *, now: datetime) -> None:
-        super().expire(email_ids, now=now)
-        self.real.claims.expire(email_ids, now=now)
-        self._stand_alike()
+    def expire(self, email_ids: Sequence[str], *, now: datetime) -> list[str]:
+        return self._same(super().expire(email_ids, now=now), self.real.claims.expire(email_ids, now=now))
 
     def settle(self, settled: Any) -> Written:
         return self._moved(super().settle(settled), self.real.claims.settle(settled))

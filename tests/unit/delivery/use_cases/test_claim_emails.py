@@ -5,6 +5,8 @@ from datetime import datetime
 import pytest
 
 from delivery.domain.emails import ClaimedEmail, Standing
+from delivery.domain.happenings import Happening
+from delivery.domain.lanes import Lane
 from delivery.domain.states import CLAIMABLE, REVIVABLE, State
 from delivery.use_cases.claim_emails import ClaimResult, Stray, claim_emails
 from delivery.use_cases.messages import EmailMessage
@@ -21,6 +23,7 @@ class Store:
         self.claims: list[tuple[list[str], int]] = []
         self.looked_up: list[set[str]] = []
         self.expired: list[str] = []
+        self.elsewhere: set[str] = set()
 
     def claim(
         self, email_ids: Sequence[str], *, gen: int, token: str, until: datetime, now: datetime
@@ -35,8 +38,9 @@ class Store:
                 self.emails[email_id] = replace(email, state=State.SUBMITTING)
         return won
 
-    def expire(self, email_ids: Sequence[str], *, now: datetime) -> None:
+    def expire(self, email_ids: Sequence[str], *, now: datetime) -> list[str]:
         self.expired += email_ids
+        return [email_id for email_id in email_ids if email_id not in self.elsewhere]
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         wanted = set(email_ids)
@@ -120,6 +124,14 @@ def test_what_has_expired_is_ended(state: State, due_in: float) -> None:
     store = Store(standing(email_id="a", state=state, expires_at=NOW, due_at=NOW + seconds(due_in)))
     assert _strays(_claim(store, ("a", 1))) == [("a", 1, Stray.EXPIRED)]
     assert store.expired == ["a"]
+
+
+def test_what_ended_is_told_but_not_what_was_elsewhere_by_then() -> None:
+    store = Store(*(standing(email_id=name, lane=Lane.BULK, expires_at=NOW) for name in "ab"))
+    store.elsewhere = {"b"}
+    assert _claim(store, ("a", 1), ("b", 1)).happened == [
+        Happening(tenant_id="default", email_id="a", lane=Lane.BULK, state=State.EXPIRED, at=NOW)
+    ]
 
 
 def test_only_what_has_expired_is_ended() -> None:
