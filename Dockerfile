@@ -15,6 +15,7 @@ RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shel
 COPY --from=build /opt/postroom /opt/postroom
 WORKDIR /app
 COPY api api
+COPY cli cli
 COPY consumers consumers
 COPY delivery delivery
 COPY container container

@@ -23,7 +23,7 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     app.extensions["postroom"] = parts
     waits = OutcomeWaits(parts.store.emails, most=config.api.threads // 2)
     errors.register(app)
-    authentication.register(app, keys=config.api.keys)
+    authentication.register(app, callers=parts.callers)
     app.register_blueprint(sending.blueprint(parts, waits))
     app.register_blueprint(status.blueprint(parts))
     app.register_blueprint(webhooks.blueprint(parts))

@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from delivery.domain.errors import (
+    AlreadyThere,
     InvalidRequest,
     NotAllowed,
     NotAuthenticated,
@@ -29,6 +30,7 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     (InvalidRequest, HTTPStatus.BAD_REQUEST, None),
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED, None),
     (NotAllowed, HTTPStatus.FORBIDDEN, None),
+    (AlreadyThere, HTTPStatus.CONFLICT, None),
     (UnknownEmail, HTTPStatus.NOT_FOUND, "unknown request_id"),
     (NotStored, HTTPStatus.INTERNAL_SERVER_ERROR, None),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the store is away; try again"),

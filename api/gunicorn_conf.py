@@ -1,13 +1,17 @@
 """gunicorn's settings. Threads, because a request waits for the store and holds no CPU meanwhile."""
 
 import os
+import sys
 from datetime import timedelta
 from typing import Any
 
+from delivery.bootstrap import may_listen
 from delivery.config import load_config
+from delivery.domain.errors import StoreUnavailable
 from delivery.logs import set_up_logging
 
-_api = load_config(os.environ).api
+_config = load_config(os.environ)
+_api = _config.api
 
 bind = f"{_api.host}:{_api.port}"
 workers = _api.workers
@@ -27,7 +31,17 @@ STOP_WAIT = timedelta(seconds=2)
 
 
 def on_starting(_server: Any) -> None:
+    """Ends the process before anything listens, where everybody could send."""
     set_up_logging()
+    try:
+        may = may_listen(_config)
+    except StoreUnavailable:
+        sys.exit(f"not started: API_HOST is {_api.host}, and the store is away, so nobody knows the keys")
+    if not may:
+        sys.exit(
+            f"not started: API_HOST is {_api.host}, which others can reach, and there is no key yet. "
+            "Set API_KEYS, or make one: postroom keys create <tenant> --scope send,read --name <name>"
+        )
 
 
 def post_worker_init(worker: Any) -> None:

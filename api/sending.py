@@ -5,13 +5,14 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
+from api.authentication import caller_of_request, time_since_arrival
 from api.bodies import read_body
 from api.errors import answer
 from api.preferences import wanted_wait
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, new_email_id, utc_now
 from delivery.contract.status import render_status
-from delivery.domain.emails import DEFAULT_TENANT, NewEmail
+from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest, StoreOutcomeUnknown
 
 COMMIT_WITHIN = timedelta(seconds=1.8)
@@ -27,14 +28,16 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
         wait = wanted_wait(request.headers.getlist("Prefer"))
         if request.mimetype != "application/json":
             raise InvalidRequest("Content-Type must be application/json")
+        tenant = caller_of_request().tenant
         email = NewEmail(
             email_id=new_email_id(),
-            tenant_id=DEFAULT_TENANT,
+            tenant_id=tenant.tenant_id,
             request=parts.contract.parse(read_body(), now=now),
             accepted_at=now,
         )
+        tenant.check(email.request)
         try:
-            parts.accept.commit(email, within=COMMIT_WITHIN)
+            parts.accept.commit(email, within=COMMIT_WITHIN - time_since_arrival())
         except StoreOutcomeUnknown:
             return answer(
                 HTTPStatus.SERVICE_UNAVAILABLE,

@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, jsonify, request
 
+from api.authentication import caller_of_request
 from delivery.bootstrap import ApiParts
 from delivery.contract.status import parse_request_id, render_status
-from delivery.domain.emails import DEFAULT_TENANT
 from delivery.use_cases.read_status import read_status
 
 
@@ -20,7 +20,8 @@ def blueprint(parts: ApiParts) -> Blueprint:
         return _answer(request_id)
 
     def _answer(given: str | None) -> Response:
-        standing = read_status(DEFAULT_TENANT, parse_request_id(given), emails=parts.store.emails)
+        tenant_id = caller_of_request().tenant.tenant_id
+        standing = read_status(tenant_id, parse_request_id(given), emails=parts.store.emails)
         reports = parts.config.provider.reports_deliveries
         return jsonify(render_status(standing, provider_reports_deliveries=reports))
 

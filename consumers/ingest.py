@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -12,9 +12,11 @@ from consumers.ingest_message import read_ingest, reply_to
 from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
-from delivery.domain.emails import DEFAULT_TENANT, NewEmail
-from delivery.domain.errors import InvalidRequest, NotStored
+from delivery.domain.emails import NewEmail
+from delivery.domain.errors import InvalidRequest, NotAllowed, NotStored
+from delivery.domain.tenants import Tenant
 from delivery.use_cases.accept_emails import accept_emails
+from delivery.use_cases.identify_callers import Publishers
 from delivery.use_cases.messages import Outgoing
 
 PREFETCH = 50
@@ -30,9 +32,13 @@ class _Readable:
 
 
 def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
+    publishers = Publishers(parts.store.tenants, clock=utc_now)
+
     async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+        users = {message.user_id for message in batch if message.user_id}
+        tenants = await until_store_answers(lambda: publishers.of(users))
         # On a thread: a batch may be 50 bodies of the largest size, and critical emails wait for this loop.
-        readable, refusals = await asyncio.to_thread(_read, batch, parts)
+        readable, refusals = await asyncio.to_thread(_read, batch, parts, tenants)
         reused = await until_store_answers(lambda: _accept(readable, parts, outbox))
         refusals += [Refusal(item.message, REUSED) for item in reused]
         await _reply(readable, refusals, parts)
@@ -44,7 +50,7 @@ def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchCo
 
 
 def _read(
-    batch: Sequence[AbstractIncomingMessage], parts: ConsumerParts
+    batch: Sequence[AbstractIncomingMessage], parts: ConsumerParts, tenants: Mapping[str, Tenant]
 ) -> tuple[list[_Readable], list[Refusal]]:
     now = utc_now()
     readable, refusals = [], []
@@ -52,12 +58,12 @@ def _read(
         try:
             email = read_ingest(
                 message,
-                tenant_id=DEFAULT_TENANT,
+                tenants=tenants,
                 contract=parts.contract,
                 max_body_bytes=parts.config.api.max_body_bytes,
                 now=now,
             )
-        except InvalidRequest as error:
+        except (InvalidRequest, NotAllowed) as error:
             refusals.append(Refusal(message, str(error)))
         else:
             readable.append(_Readable(message, email))
@@ -86,8 +92,16 @@ def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox)
     ]
     if not repeated:
         return []
-    hashes = parts.store.emails.content_hashes(DEFAULT_TENANT, {item.email.email_id for item in repeated})
+    hashes = _content_hashes([item.email for item in repeated], parts)
     return [item for item in repeated if hashes.get(item.email.email_id) != item.email.content_hash]
+
+
+def _content_hashes(emails: Sequence[NewEmail], parts: ConsumerParts) -> dict[str, str]:
+    hashes: dict[str, str] = {}
+    for tenant_id in {email.tenant_id for email in emails}:
+        email_ids = {email.email_id for email in emails if email.tenant_id == tenant_id}
+        hashes |= parts.store.emails.content_hashes(tenant_id, email_ids)
+    return hashes
 
 
 async def _reply(readable: Sequence[_Readable], refusals: Sequence[Refusal], parts: ConsumerParts) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
+from delivery.domain.tenants import Tenant
 from topology import names
 
 _DIRECT_REPLY_TO = re.compile(r"amq\.rabbitmq\.reply-to\.([A-Za-z0-9+/=]+)\.([A-Za-z0-9+/=]+)")
@@ -41,22 +43,28 @@ def reply_to(message: AbstractIncomingMessage) -> ReplyTo | None:
 def read_ingest(
     message: AbstractIncomingMessage,
     *,
-    tenant_id: str,
+    tenants: Mapping[str, Tenant],
     contract: SendContract,
     max_body_bytes: int,
     now: datetime,
 ) -> NewEmail:
-    """Read one message. Raises InvalidRequest with the reason for which it is refused."""
+    """Read one message. tenants: by the broker's user.
+
+    Raises InvalidRequest or NotAllowed with the reason for which it is refused.
+    """
     if not message.user_id:  # RabbitMQ has checked that it is the publisher's own
         raise InvalidRequest("missing user_id property")
     _check_properties(message)
     if len(message.body) > max_body_bytes:
         raise InvalidRequest(f"body is larger than {max_body_bytes} bytes")
+    tenant = tenants[message.user_id]
     lane = _lane(message.routing_key)
+    request = contract.parse(message.body, now=now, lane=lane)
+    tenant.check(request)
     return NewEmail(
-        email_id=_email_id(tenant_id, message.user_id, message.message_id or ""),
-        tenant_id=tenant_id,
-        request=contract.parse(message.body, now=now, lane=lane),
+        email_id=_email_id(tenant.tenant_id, message.user_id, message.message_id or ""),
+        tenant_id=tenant.tenant_id,
+        request=request,
         accepted_at=now,
         content_hash=content_hash(message.body, lane=lane),
     )

@@ -22,6 +22,7 @@ from delivery.domain.errors import NotStored
 from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
+from delivery.store.api_keys import ApiKeys
 from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
@@ -33,10 +34,12 @@ from delivery.store.overdue_emails import OverdueEmails
 from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
 from delivery.store.reported_emails import ReportedEmails
+from delivery.store.tenants import Tenants
 from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.ask_about_emails import StatusEndpoint
+from delivery.use_cases.identify_callers import Callers
 from delivery.use_cases.publish_owed import MessagePublisher, Owed, PublishOwed, Strike
 from delivery.use_cases.record_provider_events import record_provider_events
 from delivery.use_cases.submit_email import Provider
@@ -83,6 +86,8 @@ class Store:
     breakers: Breakers
     budgets: CallBudgets
     leadership: Leadership
+    tenants: Tenants
+    api_keys: ApiKeys
 
     def is_reachable(self) -> bool:
         return ping(self.db)
@@ -109,7 +114,27 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         breakers=Breakers(db),
         budgets=CallBudgets(db),
         leadership=Leadership(db, owner=process_name()),
+        tenants=Tenants(db),
+        api_keys=ApiKeys(db),
     )
+
+
+def callers_of(config: Config, store: Store) -> Callers:
+    return Callers(keys=store.api_keys, tenants=store.tenants, configured=config.api.keys, clock=utc_now)
+
+
+def may_listen(config: Config) -> bool:
+    """Whether the API may listen where it is told to: elsewhere than on this machine only with some key.
+
+    Raises StoreUnavailable when only the store can tell, and it is away. Safe to call before a fork.
+    """
+    if config.api.is_for_this_machine or config.api.keys:
+        return True
+    store = build_store(config, timeout=CONSUMERS_STORE_TIMEOUT)
+    try:
+        return store.api_keys.exist()
+    finally:
+        store.client.close()
 
 
 def build_publisher(config: Config, *, role: str) -> Publisher:
@@ -143,6 +168,7 @@ class ApiParts:
 
     config: Config
     store: Store
+    callers: Callers
     contract: SendContract
     publishing: PublishingThread
     accept: GroupCommit[NewEmail, None]
@@ -178,6 +204,7 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
     return ApiParts(
         config=config,
         store=store,
+        callers=callers_of(config, store),
         contract=SendContract(extra_fields=config.provider.extra_fields),
         publishing=publishing,
         accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.content.size),

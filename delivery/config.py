@@ -29,7 +29,7 @@ class InvalidConfiguration(PostroomError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfig:
-    """host, port: where to listen. keys: bearer tokens; without any, loopback only."""
+    """host, port: where to listen. keys: tokens that need no store; without any key, loopback only."""
 
     host: str
     port: int
@@ -37,6 +37,13 @@ class ApiConfig:
     threads: int
     keys: tuple[str, ...]
     max_body_bytes: int
+
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Whether it listens where only this machine can reach it."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,8 +287,6 @@ def _read_breaker(section: Section) -> BreakerPolicy:
 
 
 def _check_together(config: Config, faults: Faults) -> None:
-    if not config.api.keys and not _is_loopback(config.api.host):
-        faults.add("API_HOST: without API_KEYS, only a loopback address may be listened on")
     if config.reserved_slots >= config.provider.max_in_flight:
         faults.add("slots.reserved: must be less than provider.max_in_flight, or only critical is ever sent")
     if config.provider.min_in_flight > config.provider.max_in_flight:
@@ -294,12 +299,6 @@ def _check_together(config: Config, faults: Faults) -> None:
         faults.add("breaker.first_pause: must not be longer than breaker.longest_pause")
     if config.provider.connect_timeout > config.provider.total_timeout:
         faults.add("provider.connect_timeout: must not be longer than provider.total_timeout")
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _scheme(*schemes: str) -> Callable[[str], str | None]:

@@ -23,6 +23,7 @@ class RunningStack:
 
     pid: int
     api_url: str
+    mongodb_uri: str
     provider_control_url: str | None
 
 

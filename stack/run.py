@@ -59,7 +59,10 @@ def _run_locked(home: Home, *, ports: Ports, consumers: int, console: Console) -
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda *_: supervisor.stop_requested.set())
     running = RunningStack(
-        pid=os.getpid(), api_url=plan.wiring.api_url, provider_control_url=plan.provider_control_url
+        pid=os.getpid(),
+        api_url=plan.wiring.api_url,
+        mongodb_uri=plan.wiring.mongodb_uri,
+        provider_control_url=plan.provider_control_url,
     )
     status = 0
     try:

@@ -25,6 +25,10 @@ class NotAllowed(PostroomError):
     """The caller may not do that."""
 
 
+class AlreadyThere(PostroomError):
+    """Something else has that name."""
+
+
 class NotStored(PostroomError):
     """The store answered, and did not take this one."""
 

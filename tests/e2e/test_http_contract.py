@@ -206,7 +206,7 @@ def test_without_keys_a_forwarded_request_is_refused(keyless: Whole) -> None:
     api = keyless.system.api
     assert api.post(email()).status_code == 202
     response = api.post(email(), X_Forwarded_For="127.0.0.1")
-    refused(response, 403, "without API_KEYS, forwarded requests are refused")
+    refused(response, 403, "without API keys, forwarded requests are refused")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_without_keys_a_browser_on_this_machine_is_no_way_in(
     keyless: Whole, header: bytes, reason: str
 ) -> None:
     answer = raw(keyless, b"GET /status HTTP/1.1\r\n" + header + b"\r\n\r\n")
-    assert (answer.status, answer.json["reason"]) == (403, f"without API_KEYS, {reason}")
+    assert (answer.status, answer.json["reason"]) == (403, f"without API keys, {reason}")
 
 
 def test_webhooks_are_for_the_provider_alone(api: Api) -> None:

@@ -29,6 +29,9 @@ class Api:
         """Any call; the answer whatever its status. `options` as requests has them."""
         return self.session.request(method, f"{self.url}{path}", **{"timeout": _TIMEOUT, **options})
 
+    def get(self, path: str) -> requests.Response:
+        return self.request("GET", path)
+
     def post(self, body: object, **headers: str) -> requests.Response:
         """POST /send; the answer whatever its status. A header's `_` stands for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -10,7 +10,12 @@ from stack.home import AlreadyRunning, Home, NotRunning, RunningStack
 
 
 def running_here() -> RunningStack:
-    return RunningStack(pid=os.getpid(), api_url="http://127.0.0.1:8080", provider_control_url=None)
+    return RunningStack(
+        pid=os.getpid(),
+        api_url="http://127.0.0.1:8080",
+        mongodb_uri="mongodb://127.0.0.1:27017/postroom",
+        provider_control_url=None,
+    )
 
 
 def test_secrets_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:

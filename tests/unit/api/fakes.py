@@ -1,6 +1,7 @@
 """What the API works with, in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import cast
 
 from flask import Flask
@@ -11,21 +12,25 @@ from delivery.bootstrap import ApiParts, Store
 from delivery.broker.thread import PublishingThread
 from delivery.config import load_config
 from delivery.contract.send import SendContract
+from delivery.domain.api_keys import ApiKey
 from delivery.domain.breaker import Breaker
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import StoreUnavailable
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.states import State
+from delivery.domain.tenants import Tenant
 from delivery.store.group_commit import GroupCommit
+from delivery.use_cases.identify_callers import Callers
 from tests.unit.delivery.builders import standing
 
 
 class Emails:
-    """Emails by id, of the one tenant there is. ``becomes``: what is accepted is so at once."""
+    """Emails by id; what a test puts here is of every tenant. ``becomes``: what is accepted is so at once."""
 
     def __init__(self) -> None:
         self.accepted: list[NewEmail] = []
         self.found: dict[str, Standing] = {}
+        self.tenants: dict[str, str] = {}
         self.error: Exception | None = None
         self.becomes = State.QUEUED
 
@@ -34,6 +39,7 @@ class Emails:
             raise self.error
         self.accepted += new
         for email in new:
+            self.tenants[email.email_id] = email.tenant_id
             self.found[email.email_id] = standing(
                 email_id=email.email_id, state=self.becomes, accepted_at=email.accepted_at
             )
@@ -42,7 +48,8 @@ class Emails:
     def get(self, tenant_id: str, email_id: str) -> Standing | None:
         if self.error is not None:
             raise self.error
-        return self.found.get(email_id)
+        is_its = self.tenants.get(email_id, tenant_id) == tenant_id
+        return self.found.get(email_id) if is_its else None
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         return {email_id: self.found[email_id] for email_id in email_ids if email_id in self.found}
@@ -73,8 +80,43 @@ class Breakers:
         return self.breaker
 
 
+class Keys:
+    """The keys of the store; while it is away nobody can tell."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, ApiKey] = {}
+        self.reachable = True
+        self.uses: list[str] = []
+
+    def get(self, key_id: str) -> ApiKey | None:
+        self._check()
+        return self.made.get(key_id)
+
+    def exist(self) -> bool:
+        self._check()
+        return bool(self.made)
+
+    def note_use(self, key_id: str, *, now: datetime) -> None:
+        self._check()
+        self.uses.append(key_id)
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise StoreUnavailable("NetworkTimeout")
+
+
+class Tenants:
+    def __init__(self) -> None:
+        self.made: dict[str, Tenant] = {}
+
+    def get(self, tenant_id: str) -> Tenant | None:
+        return self.made.get(tenant_id)
+
+
 class FakeStore:
     def __init__(self) -> None:
+        self.api_keys = Keys()
+        self.tenants = Tenants()
         self.emails = Emails()
         self.breakers = Breakers()
 
@@ -99,6 +141,12 @@ class FakeApi:
         parts = ApiParts(
             config=config,
             store=cast(Store, self.store),
+            callers=Callers(
+                keys=self.store.api_keys,
+                tenants=self.store.tenants,
+                configured=config.api.keys,
+                clock=lambda: datetime.now(UTC),
+            ),
             contract=SendContract(extra_fields=config.provider.extra_fields),
             publishing=cast(PublishingThread, self.publishing),
             accept=GroupCommit(self.emails.accept, name="accepting"),

@@ -99,7 +99,7 @@ def test_without_keys_this_machine_may_call(api: FakeApi, address: str) -> None:
 def test_without_keys_nobody_else_may(api: FakeApi, address: str) -> None:
     response = api.client.get("/status", environ_overrides={"REMOTE_ADDR": address})
     assert response.status_code == 403
-    assert response.json == {"status": "denied", "reason": "without API_KEYS, only this machine may call"}
+    assert response.json == {"status": "denied", "reason": "without API keys, only this machine may call"}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_without_keys_nobody_else_may(api: FakeApi, address: str) -> None:
 def test_without_keys_a_forwarded_request_is_refused(api: FakeApi, header: str) -> None:
     response = api.client.get("/status", headers={header: "127.0.0.1"})
     assert response.status_code == 403
-    assert response.json == {"status": "denied", "reason": "without API_KEYS, forwarded requests are refused"}
+    assert response.json == {"status": "denied", "reason": "without API keys, forwarded requests are refused"}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_without_keys_this_machine_has_these_names(api: FakeApi, host: str) -> N
 def test_without_keys_any_other_host_is_refused(api: FakeApi, host: str) -> None:
     response = api.client.get("/status", headers={"Host": host})
     assert response.status_code == 403
-    reason = "without API_KEYS, the Host must be localhost, 127.0.0.1 or [::1]"
+    reason = "without API keys, the Host must be localhost, 127.0.0.1 or [::1]"
     assert response.json == {"status": "denied", "reason": reason}
 
 
@@ -171,7 +171,7 @@ def test_without_keys_pages_from_elsewhere_are_refused(api: FakeApi, origin: str
     assert response.status_code == 403
     assert response.json == {
         "status": "denied",
-        "reason": "without API_KEYS, pages from elsewhere may not call",
+        "reason": "without API keys, pages from elsewhere may not call",
     }
 
 

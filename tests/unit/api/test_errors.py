@@ -15,6 +15,7 @@ STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
     errors.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.AlreadyThere: HTTPStatus.CONFLICT,
     errors.UnknownEmail: HTTPStatus.NOT_FOUND,
     errors.NotStored: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

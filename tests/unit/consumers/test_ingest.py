@@ -14,6 +14,7 @@ from delivery.domain.emails import EmailRequest, NewEmail
 from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail
+from delivery.domain.tenants import Tenant
 from tests.unit.consumers.fakes import Incoming, Publisher, consume
 from topology import names
 from topology.definition import postroom_topology
@@ -42,6 +43,14 @@ class Emails:
         return {email_id: self.stored[email_id].content_hash or "" for email_id in email_ids}
 
 
+class NoTenants:
+    def get(self, tenant_id: str) -> None:
+        return None
+
+    def of_amqp_users(self, users: Iterable[str]) -> dict[str, Tenant]:
+        return {}
+
+
 def _contract() -> SendContract:
     return SendContract(extra_fields=frozenset())
 
@@ -58,7 +67,7 @@ def _consume(
             contract=make_contract(),
             publisher=Publisher(),
             replies=Publisher(),
-            store=SimpleNamespace(emails=emails),
+            store=SimpleNamespace(emails=emails, tenants=NoTenants()),
             topology=postroom_topology(delay_steps=[]),
         )
         return ingest_consumer(names.INGEST_QUEUE, cast(ConsumerParts, parts), Outbox(publish))

@@ -9,11 +9,14 @@ from aio_pika.abc import AbstractIncomingMessage
 from consumers.ingest_message import MAX_MESSAGE_ID, ReplyTo, read_ingest, reply_to
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
-from delivery.domain.errors import InvalidRequest
+from delivery.domain.errors import InvalidRequest, NotAllowed
 from delivery.domain.lanes import Lane
+from delivery.domain.tenants import THE_DEFAULT, Tenant
 from tests.unit.delivery.builders import NOW
 
 VALID = {"sender": "shop@example.com", "recipient": "ann@example.com", "message": "Hello"}
+ACME = Tenant(tenant_id="acme", lanes=frozenset({Lane.BULK}))
+TENANTS = {"shop": THE_DEFAULT, "blog": THE_DEFAULT, "shop1": THE_DEFAULT, "acme-shop": ACME}
 DIRECT = "amq.rabbitmq.reply-to.g1h3D3JlcGx5QGxvY2FsaG9zdAAAAp0AAAAAZ0Gl0w==.5Ni+2q/XT4KvQkRSNQxNsA=="
 
 
@@ -38,7 +41,7 @@ def _incoming(**changes: Any) -> AbstractIncomingMessage:
 def _read(**changes: Any) -> NewEmail:
     return read_ingest(
         _incoming(**changes),
-        tenant_id="default",
+        tenants=TENANTS,
         contract=SendContract(extra_fields=frozenset()),
         max_body_bytes=1000,
         now=NOW,
@@ -56,6 +59,15 @@ def test_a_message_becomes_an_email_of_its_routing_keys_lane() -> None:
     assert email.request.lane is Lane.BULK
     assert email.request.content.recipient == "ann@example.com"
     assert (email.tenant_id, email.accepted_at) == ("default", NOW)
+
+
+def test_an_email_is_its_users_tenants() -> None:
+    assert _read(user_id="acme-shop", routing_key="bulk").tenant_id == "acme"
+
+
+def test_what_its_tenant_may_not_send_is_refused() -> None:
+    with pytest.raises(NotAllowed, match="lane critical"):
+        _read(user_id="acme-shop", routing_key="critical")
 
 
 @pytest.mark.parametrize("lane", list(Lane))

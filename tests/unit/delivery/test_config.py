@@ -333,8 +333,6 @@ def test_a_setting_of_the_checks_that_is_wrong_is_named(faults: Faults, file: st
 @pytest.mark.parametrize(
     ("file", "environ", "name"),
     [
-        ("", {"API_HOST": "0.0.0.0"}, "API_HOST"),
-        ("", {"API_HOST": "mail.internal"}, "API_HOST"),
         ("[slots]\nreserved = 32", {}, "slots.reserved"),
         ("[provider]\nmax_in_flight = 4", {}, "slots.reserved"),
         ("[provider]\nmin_in_flight = 33", {}, "provider.min_in_flight"),
@@ -357,8 +355,13 @@ def test_a_url_has_a_host_and_a_port_that_can_be(faults: Faults, place: str) -> 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_without_keys_any_loopback_address_will_do(load: Load, host: str) -> None:
-    assert load(API_HOST=host).api.host == host
+def test_these_addresses_are_for_this_machine(load: Load, host: str) -> None:
+    assert load(API_HOST=host).api.is_for_this_machine
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mail.internal", "localhost.example.com"])
+def test_these_addresses_are_for_others_too(load: Load, host: str) -> None:
+    assert not load(API_HOST=host).api.is_for_this_machine
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""``postroom``: what operators do from a shell. Every command has ``--help``, tables, and ``--json``."""

@@ -1,0 +1,55 @@
+"""What a command prints: a table for people, JSON for scripts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+
+Value = str | int | datetime | None | Sequence[str]
+
+
+class Output:
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = Console(soft_wrap=True, highlight=False, markup=False)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Mapping[str, Value]]) -> None:
+        """columns: the keys of the rows, in the order in which people see them."""
+        if self._as_json:
+            self._print_json([{name: _for_scripts(row[name]) for name in columns} for row in rows])
+            return
+        table = Table(*columns, box=None, header_style="bold")
+        for row in rows:
+            table.add_row(*(_for_people(row[name]) for name in columns))
+        self._console.print(table)
+
+    def one(self, values: Mapping[str, Value]) -> None:
+        """One thing, a line each."""
+        if self._as_json:
+            self._print_json({name: _for_scripts(value) for name, value in values.items()})
+            return
+        width = max(len(name) for name in values)
+        for name, value in values.items():
+            self._console.print(f"{name:<{width}}  {_for_people(value)}")
+
+    def say(self, text: str) -> None:
+        """Something for people only."""
+        if not self._as_json:
+            self._console.print(text)
+
+    def _print_json(self, value: object) -> None:
+        self._console.print(json.dumps(value))
+
+
+def _for_scripts(value: Value) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _for_people(value: Value) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) else ", ".join(value)

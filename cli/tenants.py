@@ -1,0 +1,101 @@
+"""``postroom tenants``: create, change, list."""
+
+import argparse
+import re
+from dataclasses import replace
+
+from cli.output import Output, Value
+from delivery.bootstrap import Store
+from delivery.domain.emails import DEFAULT_TENANT
+from delivery.domain.errors import InvalidRequest
+from delivery.domain.lanes import Lane
+from delivery.domain.tenants import THE_DEFAULT, Tenant
+
+COLUMNS = ("tenant", "lanes", "senders", "amqp_users")
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def add_parser(
+    rooms: "argparse._SubParsersAction[argparse.ArgumentParser]", *, options: argparse.ArgumentParser
+) -> None:
+    parser = rooms.add_parser("tenants", help="who sends: services and teams")
+    verbs = parser.add_subparsers(required=True, metavar="verb")
+    create = verbs.add_parser("create", parents=[options], help="add a tenant")
+    create.set_defaults(command=_create)
+    change = verbs.add_parser("change", parents=[options], help="change what is given, leave the rest")
+    change.set_defaults(command=_change)
+    for verb in (create, change):
+        verb.add_argument("tenant", help="its name: a-z, 0-9 and -")
+        verb.add_argument("--lanes", help=f"those it may use, of {','.join(Lane)} (all)")
+        verb.add_argument("--senders", help="addresses it may send from, such as *@acme.example (all)")
+        verb.add_argument("--amqp-users", help="users of the broker that publish for it (none)")
+    verbs.add_parser("list", parents=[options], help="show all").set_defaults(command=_list)
+
+
+def _create(arguments: argparse.Namespace, store: Store, output: Output) -> None:
+    if not _ID.fullmatch(arguments.tenant):
+        raise InvalidRequest("a tenant's name has 1 to 63 of a-z, 0-9 and -, and does not begin with -")
+    tenant = _changed(Tenant(tenant_id=arguments.tenant), arguments)
+    _check_users(tenant, store)
+    store.tenants.create(tenant)
+    output.one(_row(tenant))
+
+
+def _change(arguments: argparse.Namespace, store: Store, output: Output) -> None:
+    tenant = _changed(find_tenant(arguments.tenant, store), arguments)
+    _check_users(tenant, store)
+    store.tenants.put(tenant)
+    output.one(_row(tenant))
+
+
+def _list(_arguments: argparse.Namespace, store: Store, output: Output) -> None:
+    output.table(COLUMNS, [_row(tenant) for tenant in store.tenants.all()])
+
+
+def find_tenant(tenant_id: str, store: Store) -> Tenant:
+    """Raises InvalidRequest. The default tenant is there even if nobody has created it."""
+    tenant = store.tenants.get(tenant_id)
+    if tenant is not None:
+        return tenant
+    if tenant_id == DEFAULT_TENANT:
+        return THE_DEFAULT
+    raise InvalidRequest(f"there is no tenant {tenant_id}")
+
+
+def _changed(tenant: Tenant, arguments: argparse.Namespace) -> Tenant:
+    if arguments.lanes is not None:
+        tenant = replace(tenant, lanes=frozenset(_lane(word) for word in words(arguments.lanes)))
+    if arguments.senders is not None:
+        tenant = replace(tenant, senders=tuple(words(arguments.senders)))
+    if arguments.amqp_users is not None:
+        tenant = replace(tenant, amqp_users=tuple(words(arguments.amqp_users)))
+    return tenant
+
+
+def _check_users(tenant: Tenant, store: Store) -> None:
+    """A user of the broker publishes for one tenant."""
+    for user, other in store.tenants.of_amqp_users(tenant.amqp_users).items():
+        if other.tenant_id != tenant.tenant_id:
+            raise InvalidRequest(f"the broker's user {user} publishes for {other.tenant_id} already")
+
+
+def words(text: str) -> list[str]:
+    """``"a, b"`` → ``["a", "b"]``"""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _lane(word: str) -> Lane:
+    try:
+        return Lane(word)
+    except ValueError:
+        raise InvalidRequest(f"{word} is no lane; there are {', '.join(Lane)}") from None
+
+
+def _row(tenant: Tenant) -> dict[str, Value]:
+    return {
+        "tenant": tenant.tenant_id,
+        "lanes": [lane.value for lane in Lane if lane in tenant.lanes],
+        "senders": list(tenant.senders),
+        "amqp_users": list(tenant.amqp_users),
+    }

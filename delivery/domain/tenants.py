@@ -1,0 +1,55 @@
+"""Tenants, what each may do, and who is calling."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from delivery.domain.emails import DEFAULT_TENANT, EmailRequest
+from delivery.domain.errors import NotAllowed
+from delivery.domain.lanes import Lane
+
+
+class Scope(StrEnum):
+    """What a key is for; api/authentication.py says which route wants which."""
+
+    SEND = "send"
+    READ = "read"
+    WEBHOOKS = "webhooks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """An internal service or team.
+
+    lanes: which it may use. senders: addresses it may send from, with ``*`` for any part of one; none: all.
+    amqp_users: the broker users that publish for it; one that is nobody's publishes for the default tenant.
+    """
+
+    tenant_id: str
+    lanes: frozenset[Lane] = frozenset(Lane)
+    senders: tuple[str, ...] = ()
+    amqp_users: tuple[str, ...] = ()
+
+    def check(self, request: EmailRequest) -> None:
+        """Raises NotAllowed if it may not send this."""
+        if request.lane not in self.lanes:
+            raise NotAllowed(f"lane {request.lane} is not among this tenant's lanes")
+        sender = request.content.sender.lower()
+        if self.senders and not any(fnmatchcase(sender, allowed.lower()) for allowed in self.senders):
+            raise NotAllowed("sender is not among this tenant's addresses")
+
+
+THE_DEFAULT = Tenant(tenant_id=DEFAULT_TENANT)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request, and what for."""
+
+    tenant: Tenant
+    scopes: frozenset[Scope]
+
+    def check(self, scope: Scope) -> None:
+        """Raises NotAllowed."""
+        if scope not in self.scopes:
+            raise NotAllowed(f"this key lacks the scope {scope}")

@@ -1,0 +1,183 @@
+"""Two tenants with keys of their own, made as an operator makes them: from a shell."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Whole
+from tests.harness.amqp import AmqpClient, Outgoing
+from tests.harness.api import Api, email
+from tests.harness.deadline import wait_until
+from tests.harness.ports import free_ports
+from tests.harness.store import StoreDatabase
+
+
+class Shell:
+    """The command line of postroom, on the store of the system under test."""
+
+    def __init__(self, whole: Whole) -> None:
+        self._environ = {"MONGODB_URI": whole.database.uri, "PATH": "/usr/bin:/bin"}
+
+    def __call__(self, *arguments: str) -> Any:
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "cli", *arguments]
+        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def whole(start_whole: Callable[..., Whole]) -> Whole:
+    started: Whole = start_whole()
+    return started
+
+
+@pytest.fixture(scope="module")
+def shell(whole: Whole) -> Shell:
+    shell = Shell(whole)
+    shell("tenants", "create", "acme", "--senders", "*@acme.example", "--lanes", "transactional,bulk")
+    shell("tenants", "create", "other")
+    return shell
+
+
+@pytest.fixture
+def service(whole: Whole) -> Iterator[AmqpClient]:
+    client = AmqpClient(whole.vhost.service_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def api_of(whole: Whole, shell: Shell) -> Callable[..., Api]:
+    """An API client with a fresh key of a tenant."""
+
+    def make(tenant: str, *, scope: str = "send,read") -> Api:
+        token = shell("keys", "create", tenant, "--scope", scope, "--name", "test")["token"]
+        api = Api(whole.system.wiring.api_url, key=token)
+        wait_until(
+            lambda: Api(whole.system.wiring.api_url).get("/status").status_code == 401,
+            within=30,
+            what="nobody calls without a key",
+        )
+        return api
+
+    return make
+
+
+def test_a_tenant_sends_and_reads_its_own_and_nobody_elses(api_of: Callable[..., Api]) -> None:
+    acme, other = api_of("acme"), api_of("other")
+    sent = acme.post(email(sender="shop@acme.example"))
+    assert sent.status_code == 202
+    request_id = sent.json()["request_id"]
+    for path in (f"/status/{request_id}", f"/status?request_id={request_id}"):
+        assert acme.get(path).json()["request_id"] == request_id
+        refused = other.get(path)
+        assert (refused.status_code, refused.json()["reason"]) == (404, "unknown request_id")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"sender": "shop@evil.example"}, "sender is not among this tenant's addresses"),
+        ({"lane": "critical"}, "lane critical is not among this tenant's lanes"),
+    ],
+)
+def test_what_a_tenant_may_not_send_is_refused(
+    api_of: Callable[..., Api], whole: Whole, fields: dict[str, str], reason: str
+) -> None:
+    before = whole.database["emails"].count_documents({})
+    refused = api_of("acme").post(email(**{"sender": "shop@acme.example", **fields}))
+    assert (refused.status_code, refused.json()) == (403, {"status": "denied", "reason": reason})
+    assert whole.database["emails"].count_documents({}) == before
+
+
+def test_a_key_does_what_it_is_for_and_nothing_else(api_of: Callable[..., Api]) -> None:
+    reader = api_of("other", scope="read")
+    refused = reader.post(email())
+    assert (refused.status_code, refused.json()["reason"]) == (403, "this key lacks the scope send")
+    assert reader.get("/status").status_code == 400
+    assert api_of("other", scope="send").get("/status").status_code == 403
+
+
+def test_a_revoked_key_is_refused_within_seconds_and_its_use_is_known(
+    api_of: Callable[..., Api], shell: Shell
+) -> None:
+    api = api_of("other")
+    assert api.post(email()).status_code == 202
+    key = shell("keys", "list", "other")[-1]
+    assert key["state"] == "active"
+    assert key["last_used"] is not None
+    shell("keys", "revoke", "other", key["key"])
+    wait_until(lambda: api.post(email()).status_code == 401, within=30, what="the key is refused")
+    assert shell("keys", "list", "other")[-1]["state"] == "revoked"
+
+
+def test_what_a_user_of_the_broker_publishes_is_its_tenants(
+    whole: Whole, shell: Shell, service: AmqpClient, api_of: Callable[..., Api]
+) -> None:
+    shell("tenants", "create", "shop", "--amqp-users", whole.vhost.service, "--lanes", "transactional")
+    api = api_of("shop")
+
+    def publish(message_id: str, key: str = "transactional.shop") -> Any:
+        message = Outgoing(body=email(), message_id=message_id, user_id=whole.vhost.service)
+        return service.call("email.ingest", key, message, within=30)
+
+    numbers = count()
+    wait_until(
+        lambda: api.get(f"/status/{publish(str(next(numbers)))['request_id']}").status_code == 200,
+        within=30,
+        what="its tenant sees what it published",
+    )
+    reason = "lane bulk is not among this tenant's lanes"
+    assert publish("refused", key="bulk.shop") == {"status": "denied", "reason": reason}
+
+
+def test_an_api_that_others_can_reach_does_not_start_without_a_key(database: StoreDatabase) -> None:
+    command = [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn_conf.py", "api:create_app()"]
+    environ = {"API_HOST": "0.0.0.0", "API_PORT": str(free_ports(1)[0]), "MONGODB_URI": database.uri}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert "not started: API_HOST is 0.0.0.0" in done.stderr
+    assert "postroom keys create" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_token_is_nowhere_in_the_store(whole: Whole, shell: Shell) -> None:
+    token = shell("keys", "create", "other", "--scope", "read", "--name", "secret")["token"]
+    documents = str([list(whole.database[name].find()) for name in ("api_keys", "tenants")])
+    assert token[:15] in documents
+    assert token[16:] not in documents
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["tenants", "create", "acme"], 1, "there is a tenant acme already"),
+        (["tenants", "create", "No Name"], 1, "a tenant's name has"),
+        (["tenants", "change", "nobody", "--lanes", "bulk"], 1, "there is no tenant nobody"),
+        (["tenants", "change", "other", "--lanes", "fast"], 1, "fast is no lane"),
+        (["keys", "create", "other", "--scope", "all", "--name", "x"], 1, "all is no scope"),
+        (["keys", "revoke", "acme", "pr_000000000000"], 1, "acme has no key"),
+        (["keys"], 2, "usage"),
+    ],
+)
+def test_a_mistake_in_a_shell_is_explained(shell: Shell, arguments: list[str], code: int, text: str) -> None:
+    done = shell.run(*arguments)
+    assert done.returncode == code
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_shell_says_that_the_store_is_away() -> None:
+    command = [sys.executable, "-m", "cli", "tenants", "list"]
+    away = {"MONGODB_URI": "mongodb://127.0.0.1:9/postroom?serverSelectionTimeoutMS=100"}
+    done = subprocess.run(command, env=away, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the store is away" in done.stderr
