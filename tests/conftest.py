@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from stack.broker import RabbitMQMissing
 from tests.harness.broker import BrokerServer, VirtualHost, private_broker, running_broker
 from tests.harness.line import Line
 from tests.harness.store import StoreDatabase, StoreServer, private_store, running_store
 from tests.harness.system import System
+
+
+def pytest_configure() -> None:
+    """Hypothesis, too, has no threshold on time: a busy machine fails no test."""
+    settings.register_profile("postroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("postroom")
 
 
 @pytest.fixture(scope="session")
