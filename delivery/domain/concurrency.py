@@ -70,7 +70,7 @@ class ConcurrencyLimit:
         self._round = Round(-math.inf)
         self._is_doubling = True
         self._lowered_at = -math.inf
-        self._accepts = True
+        self._accepts = False
         self._throttled: _Throttled | None = None
         self._slow_since: float | None = None
         self._look_after = FIRST_LOOK
@@ -151,14 +151,16 @@ class ConcurrencyLimit:
         is_again = before is not None and now < before.until + before.patience
         patience = min(before.patience * 2, LONGEST_PATIENCE) if before and is_again else FIRST_PATIENCE
         if self.limit == self.floor:
-            rest = SHORTEST_REST if self._accepts else patience / FIRST_PATIENCE
-            self.rests_until = now + min(max(told, rest), LONGEST_REST)
+            rest = 0.0 if self._accepts else max(told, patience / FIRST_PATIENCE)
+            self.rests_until = now + min(max(rest, SHORTEST_REST), LONGEST_REST)
+        # A 429 while few slots are in use says little about how many would be too many.
+        size = min(self.limit, max(call.in_use, self.limit // 2))
         self._throttled = _Throttled(
-            size=max(call.in_use, self.floor + 1), patience=patience, until=now + max(patience, told)
+            size=max(size, self.floor + 1), patience=patience, until=now + max(patience, told)
         )
         fall = THROTTLED_FALL if self._accepts else LARGEST_FALL
         self._accepts = False
-        self._lower(int(min(self.limit, call.in_use) * fall), now)
+        self._lower(int(size * fall), now)
 
     def _lower(self, size: int, now: float) -> None:
         self.limit = max(size, self.floor)

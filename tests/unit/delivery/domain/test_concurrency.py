@@ -48,13 +48,13 @@ def test_a_provider_that_is_slow_by_nature_gets_the_ceiling_within_five_round_tr
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0])
 @pytest.mark.parametrize("ceiling", [32, 256])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_provider_whose_latency_varies_gets_the_ceiling_nearly_always(
     sigma: float, ceiling: int, seed: int
 ) -> None:
     chance = Random(seed)
     worker = _worker(lambda _: chance.lognormvariate(0, sigma), ceiling=ceiling)
-    run(worker, seconds=300)
+    run(worker, seconds=120)
     limits = [limit for _, limit in worker.limits]
     assert sum(limits) / len(limits) > 0.9 * ceiling
 
@@ -65,7 +65,7 @@ def test_it_settles_at_the_capacity_of_a_provider_that_answers_429_beyond(
     seconds: float, capacity: int
 ) -> None:
     worker = _worker(seconds, capacity=capacity)
-    run(worker, seconds=300)
+    run(worker, seconds=200)
     settled = [limit for at, limit in worker.limits if at > 60]
     assert capacity * 0.8 <= sum(settled) / len(settled) <= capacity + 0.5
     assert _count(worker, Outcome.THROTTLED) < 30
@@ -139,6 +139,19 @@ def test_a_rest_is_as_long_as_the_provider_says_but_not_for_ever() -> None:
         call = _begin(limit, 100.0)
         limit.end(call, Answer(Outcome.THROTTLED, "", timedelta(seconds=told)), 100.0)
         assert limit.rests_until == 100 + rest
+
+
+def test_a_rest_is_short_if_the_provider_accepts_something_between_its_429s() -> None:
+    limit = ConcurrencyLimit(floor=2, ceiling=8)
+    limit.end(_begin(limit, 99.0), ACCEPTED, 99.5)
+    limit.end(_begin(limit, 100.0), Answer(Outcome.THROTTLED, "", timedelta(hours=1)), 100.0)
+    assert limit.rests_until == 101
+
+
+def test_a_429_while_few_slots_are_in_use_does_not_send_it_to_the_floor() -> None:
+    limit = _at_the_ceiling()
+    limit.end(_begin(limit, 1000.0), THROTTLED, 1000.1)
+    assert limit.limit == int(CEILING / 2 * 0.8)
 
 
 def test_many_429s_of_one_round_trip_lower_it_once() -> None:
