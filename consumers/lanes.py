@@ -11,18 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import uuid4
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from consumers.breaker import BreakerWatch
+from consumers.claiming import Claiming
 from consumers.lane_buffers import LaneBuffers
 from consumers.lane_heads import Head, LaneHeads
 from consumers.leases import Leases
 from consumers.outcomes import Answered, Outcomes
 from consumers.pace import Pace
 from consumers.probing import Tried
-from consumers.settlement import acknowledge, give_back, refuse, until_store_answers
+from consumers.settlement import acknowledge, give_back, refuse
 from consumers.strays import StrayMessage, Strays
 from consumers.subscription import Subscription
 from consumers.watermarks import Watermarks
@@ -35,7 +35,7 @@ from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.slots import Slots
 from delivery.domain.watermarks import PROBE_ID
-from delivery.use_cases.claim_emails import ClaimResult, claim_emails
+from delivery.use_cases.claim_emails import ClaimResult
 from delivery.use_cases.messages import EmailMessage, decode_email
 from delivery.use_cases.submit_email import submit_email
 from topology.names import lane_queue
@@ -85,6 +85,7 @@ class LanesConsumer:
         self._announcer = announcer
         self._strays = Strays(parts, outbox=outbox, announcer=announcer)
         self._call_needs = config.provider.total_timeout + config.claims.margin
+        self._claims = Claiming(parts, leases)
         self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._breaker = breaker
@@ -148,6 +149,7 @@ class LanesConsumer:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline), self._claiming:
                 pass  # what is just being claimed is begun, and then given back
+        self._claims.give_up()
         await self._finish_calls(deadline - asyncio.get_running_loop().time())
         await self._outcomes.settled(within=SETTLING_GRACE)
 
@@ -187,22 +189,7 @@ class LanesConsumer:
         readable = await self._read(taken)
         if not readable:
             return False
-        token = str(uuid4())
-        _, ends = self._leases.end_of_new()
-
-        def claim() -> ClaimResult:
-            until, _ = self._leases.end_of_new()
-            return claim_emails(
-                [item.email for item in readable],
-                claims=self._parts.store.claims,
-                emails=self._parts.store.emails,
-                token=token,
-                until=until,
-                now=utc_now(),
-            )
-
-        result = await until_store_answers(claim)
-        self._leases.hold(token, list(result.won), ends=ends)
+        result = await self._claims.claim([item.email for item in readable])
         self._announcer.tell(result.happened)
         self._begin(readable, result)
         return bool(result.won)
