@@ -71,7 +71,7 @@ def stops_in_order(log: str) -> bool:
 
 
 def test_the_api_answers_the_requests_that_are_under_way(start_system: Callable[..., System]) -> None:
-    system = start_system()
+    system = start_system(config="[provider]\nmin_in_flight = 32\n")
     waiting = 12
     body = email(recipient="fault+slow.2@example.com")
 

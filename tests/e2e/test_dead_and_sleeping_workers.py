@@ -24,6 +24,7 @@ SLOTS = 8
 
 CONFIG = f"""
 [provider]
+min_in_flight = {SLOTS}
 max_in_flight = {SLOTS}
 connect_timeout = "1s"
 total_timeout = "2s"

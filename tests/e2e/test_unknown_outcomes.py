@@ -14,6 +14,7 @@ from tests.harness.system import System
 # A blind resend would come after a second, long before the last webhook.
 CONFIG = """
 [provider]
+min_in_flight = 32
 connect_timeout = "1s"
 total_timeout = "2s"
 [claims]
