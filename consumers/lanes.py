@@ -9,7 +9,7 @@ import logging
 from collections.abc import Container, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
@@ -206,7 +206,7 @@ class LanesConsumer:
                 continue
             if email.email_id == PROBE_ID:
                 self._slots.release(lane)
-                self._note(lane, message)
+                self._watermarks.note(lane, message)
                 await acknowledge([message])
             else:
                 readable.append(_Readable(lane, message, email))
@@ -224,7 +224,7 @@ class LanesConsumer:
             email = won.get(item.email.email_id)
             if email is not None and email.gen == item.email.gen:
                 del won[item.email.email_id]
-                self._note(item.lane, item.message, due_at=email.due_at)
+                self._watermarks.note(item.lane, item.message, due_at=email.due_at)
                 self._spawn(self._submit(item, email))
             else:
                 self._slots.release(item.lane)
@@ -233,11 +233,6 @@ class LanesConsumer:
         if strays:
             self._arrived.set()
             self._spawn(self._strays.settle(strays))
-
-    def _note(self, lane: Lane, message: AbstractIncomingMessage, *, due_at: datetime | None = None) -> None:
-        """While the lanes are paused their messages come out of order, and some go back."""
-        if not self._is_paused:
-            self._watermarks.note(lane, message, due_at=due_at)
 
     async def _submit(self, item: _Readable, email: ClaimedEmail) -> None:
         answer: Answer | None = None

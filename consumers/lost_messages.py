@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -23,20 +22,11 @@ LOOP = "lost messages"
 
 
 async def find_lost_forever(
-    parts: ConsumerParts,
-    *,
-    outbox: Outbox,
-    watermarks: Watermarks,
-    are_paused: Callable[[], bool],
-    counters: Counters,
+    parts: ConsumerParts, *, outbox: Outbox, watermarks: Watermarks, counters: Counters
 ) -> None:
-    """Every process says how far its lanes have come; one at a time looks for what is lost.
-
-    are_paused: whether the lanes stand still because they must, which no probe needs to find out.
-    """
+    """Every process says how far its lanes have come; one at a time looks for what is lost."""
     await asyncio.gather(
-        _tell_watermarks(parts, watermarks),
-        _find_lost(parts, outbox=outbox, are_paused=are_paused, counters=counters),
+        _tell_watermarks(parts, watermarks), _find_lost(parts, outbox=outbox, counters=counters)
     )
 
 
@@ -47,9 +37,7 @@ async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None
             await asyncio.to_thread(parts.store.waiting.raise_watermarks, watermarks.take())
 
 
-async def _find_lost(
-    parts: ConsumerParts, *, outbox: Outbox, are_paused: Callable[[], bool], counters: Counters
-) -> None:
+async def _find_lost(parts: ConsumerParts, *, outbox: Outbox, counters: Counters) -> None:
     margin, interval = parts.config.loops.lost_margin, parts.config.loops.reconcile_interval
     probed: dict[Way, datetime] = {}
 
@@ -57,7 +45,7 @@ async def _find_lost(
         now = utc_now()
 
         def may_probe(way: Way) -> bool:
-            return not are_paused() and (way not in probed or now - probed[way] >= margin)
+            return way not in probed or now - probed[way] >= margin
 
         return find_lost_messages(waiting=parts.store.waiting, may_probe=may_probe, margin=margin, now=now)
 

@@ -120,7 +120,6 @@ class Consumers:
                 parts,
                 outbox=outbox,
                 watermarks=self._watermarks,
-                are_paused=self._is_open,
                 counters=counters,
             ),
             self._breaker.run(self._lanes),

@@ -18,7 +18,9 @@ RUN = 20
 FLOOR, CEILING = 4, 16
 
 
-def config(*, first_pause: str = "1s", longest_pause: str = "2s", more: str = "") -> str:
+def config(*, first_pause: str = "1s", longest_pause: str = "2s", critical: str = "") -> str:
+    """critical: more settings of this lane."""
+    retries = "\n".join(f'[lanes.{lane}]\nretry = ["1s", "1s", "2s", "2s"]' for lane in reversed(LANES))
     return f"""
 [provider]
 min_in_flight = {FLOOR}
@@ -27,7 +29,8 @@ max_in_flight = {CEILING}
 run = {RUN}
 first_pause = "{first_pause}"
 longest_pause = "{longest_pause}"
-{more}
+{retries}
+{critical}
 """
 
 
@@ -133,9 +136,9 @@ def test_a_refused_credential_stops_all_at_once_with_one_alarm_and_no_attempt_sp
 def test_what_waits_too_long_ends_while_the_breaker_is_open(
     start_system: Callable[..., System], database: StoreDatabase, vhost: VirtualHost
 ) -> None:
-    system = start_system(config=config(more='[lanes.critical]\nmax_wait = "4s"'), consumers=2)
+    system = start_system(config=config(critical='max_wait = "4s"'), consumers=2)
     system.provider.go_down(mode="503")
-    opening = system.api.send_many([email(lane="bulk")] * RUN)
+    opening = system.api.send_many([email(lane="transactional")] * RUN * 3)
     wait_for_probes(database, 0)
     already = system.provider.received()
     overdue = system.api.send_many([email(lane="critical")] * 20)
