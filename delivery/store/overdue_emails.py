@@ -7,7 +7,7 @@ from datetime import datetime
 from pymongo import ASCENDING
 from pymongo.database import Database
 
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import Written
 from delivery.domain.states import CLAIMABLE
 from delivery.domain.waiting import Over, Waiting
 from delivery.domain.watermarks import Way
@@ -35,27 +35,24 @@ class OverdueEmails:
             found = self._emails.find(query, _FIELDS).sort("published.at", ASCENDING).skip(skip).limit(limit)
             return [_waiting(document) for document in found]
 
-    def end(
-        self, emails: Sequence[Waiting], over: Over, *, now: datetime
-    ) -> tuple[list[Waiting], list[OwedEmail]]:
-        """End these, each only if it still waits as it was seen; returns those, and what they owe now."""
-        by_gen: dict[int, list[Waiting]] = defaultdict(list)
+    def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written:
+        """End these, each only if it still waits as it was seen."""
+        by_gen: dict[int, list[str]] = defaultdict(list)
         for email in emails:
-            by_gen[email.gen].append(email)
-        gone: list[Waiting] = []
-        owed: list[OwedEmail] = []
+            by_gen[email.gen].append(email.email_id)
+        found: list[Document] = []
         with store_errors():
-            for gen, alike in by_gen.items():
-                email_ids = [email.email_id for email in alike]
+            for gen, email_ids in by_gen.items():
                 self._emails.update_many(
                     {"_id": {"$in": email_ids}, "gen": gen, "state": {"$in": _WAITING}},
                     _ending(over, gen=gen, now=now),
                 )
                 ended = {"_id": {"$in": email_ids}, "gen": _gen_after(over, gen), "state": over.state.value}
-                found = {document["_id"]: document for document in self._emails.find(ended, OWED_FIELDS)}
-                gone += [email for email in alike if email.email_id in found]
-                owed += [owed_of(document) for document in found.values() if "owed" in document]
-        return gone, owed
+                found += self._emails.find(ended, OWED_FIELDS)
+        return Written(
+            moved=frozenset(document["_id"] for document in found),
+            owed=[owed_of(document) for document in found if "owed" in document],
+        )
 
 
 def _gen_after(over: Over, gen: int) -> int:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
-from delivery.domain.owed import OwedEmail
+from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.waiting import Over, Waiting, end_of_waiting
 from delivery.domain.watermarks import WAYS, Way
 
@@ -20,9 +20,7 @@ class WaitingEmails(Protocol):
         self, way: Way, *, since: datetime | None, skip: int, now: datetime, limit: int
     ) -> list[Waiting]: ...
 
-    def end(
-        self, emails: Sequence[Waiting], over: Over, *, now: datetime
-    ) -> tuple[list[Waiting], list[OwedEmail]]: ...
+    def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written: ...
 
 
 @dataclass(slots=True)
@@ -66,9 +64,11 @@ class EndOverdue:
             how = self._over(way, email, now=now)
             (waits_on if how is None else over.setdefault(how, [])).append(email)
         for how, emails in over.items():
-            gone, owed = self._emails.end(emails, how, now=now)
-            ended.owed += owed
-            ended.happened += [_happening(way, email, how, now=now) for email in gone]
+            written = self._emails.end(emails, how, now=now)
+            ended.owed += written.owed
+            ended.happened += [
+                _happening(way, email, how, now=now) for email in emails if email.email_id in written.moved
+            ]
         if len(found) == BATCH:
             self._places[way] = _place_after(found, waits_on=waits_on, before=place)
 

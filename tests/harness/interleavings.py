@@ -19,8 +19,9 @@ from delivery.domain.owed import OwedTo
 from delivery.domain.provider_events import PendingEvent
 from delivery.domain.questions import About, CheckPolicy
 from delivery.domain.reports import Report, state_after
-from delivery.domain.states import REVIVABLE, TRANSITIONS, State
+from delivery.domain.states import CLAIMABLE, REVIVABLE, TRANSITIONS, State
 from delivery.domain.unknowns import Found, Questionable, Verdict, after_check, at_deadline, passed_over
+from delivery.domain.waiting import Over, Waiting, end_of_waiting
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.claim_emails import Stray, claim_emails
 from delivery.use_cases.messages import EmailMessage
@@ -37,8 +38,9 @@ POLICY = CheckPolicy(
     report_overdue=timedelta(minutes=30),
     calls_per_minute=60,
 )
-LANES = {lane: policy(5, 30, on_unknown=OnUnknown.HOLD) for lane in Lane} | {
-    Lane.CRITICAL: policy(1, 1, on_unknown=OnUnknown.RESEND, unknown_deadline=seconds(30))
+MAX_WAIT = timedelta(hours=2)
+LANES = {lane: policy(5, 30, max_wait=MAX_WAIT, on_unknown=OnUnknown.HOLD) for lane in Lane} | {
+    Lane.CRITICAL: policy(1, 1, max_wait=MAX_WAIT, on_unknown=OnUnknown.RESEND, unknown_deadline=seconds(30))
 }
 LAST_WORDS = (State.BOUNCED, State.COMPLAINED)
 """What may be reported late and must never be lost, in the order of precedence."""
@@ -75,6 +77,7 @@ class Interleavings(RuleBasedStateMachine):
         self.messages: list[EmailMessage] = []
         self.letters: list[EmailMessage] = []
         self.calls: list[Call] = []
+        self.waiting: list[Waiting] = []
         self.verdicts: list[tuple[Questionable, Verdict]] = []
         self.seen: list[tuple[Standing, Report]] = []
         self.tokens = 0
@@ -199,6 +202,8 @@ class Interleavings(RuleBasedStateMachine):
         self._call(callable_now[pick % len(callable_now)], accepts_after)
 
     def _call(self, call: Call, accepts_after: float | None) -> None:
+        if self._over(call.claimed.waiting_since) is not None:
+            return  # as submit_email does
         assert self.expires_at is None or call.claimed.claimed_at < self.expires_at
         assert not self.truth.accepts or self.truth.may_double, "it is sent twice, and nobody decided so"
         call.is_made = True
@@ -245,6 +250,27 @@ class Interleavings(RuleBasedStateMachine):
     def leases_run_out(self) -> None:
         deadlines = {lane: lane_policy.unknown_deadline for lane, lane_policy in LANES.items()}
         self.store.run_out(before=self.now, now=self.now, deadlines=deadlines, policy=POLICY, limit=10)
+
+    # Waiting too long
+
+    def _over(self, waiting_since: datetime) -> Over | None:
+        return end_of_waiting(
+            waiting_since=waiting_since, expires_at=self.expires_at, policy=LANES[self.lane], now=self.now
+        )
+
+    @precondition(lambda self: self.email.state in CLAIMABLE)
+    @rule()
+    def it_is_seen_to_wait(self) -> None:
+        self.waiting.append(self.store.as_waiting(self.now))
+
+    @precondition(lambda self: any(self._over(seen.waiting_since) for seen in self.waiting))
+    @rule(is_written_twice=st.booleans())
+    def it_ends_for_having_waited_too_long(self, is_written_twice: bool) -> None:
+        """If it still waits as it was seen to."""
+        seen = next(seen for seen in self.waiting if self._over(seen.waiting_since))
+        self.waiting.remove(seen)
+        for _ in range(2 if is_written_twice else 1):
+            self.store.end([seen], self._over(seen.waiting_since), now=self.now)
 
     # Questions
 

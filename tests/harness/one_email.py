@@ -17,6 +17,7 @@ from delivery.domain.questions import About, CheckPolicy, Question, outcome_ques
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import CLAIMABLE, REVIVABLE, State
 from delivery.domain.unknowns import Questionable, Verdict
+from delivery.domain.waiting import Over, Waiting
 
 OPEN = (State.SUBMITTING, State.UNCONFIRMED)
 
@@ -95,6 +96,27 @@ class OneEmail:
             email.claim = email.question = None
             self._owe(OwedTo.LANE)
         return self.owing([])
+
+    def as_waiting(self, came_at: datetime) -> Waiting:
+        email = self.email
+        return Waiting(
+            email_id=email.new.email_id,
+            tenant_id=email.new.tenant_id,
+            gen=email.gen,
+            came_at=came_at,
+            waiting_since=email.waiting_since,
+            expires_at=email.new.request.expires_at,
+        )
+
+    def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written:
+        (seen,) = emails
+        email = self.email
+        if email.gen == seen.gen and email.state in CLAIMABLE:
+            self._move(over.state, now)
+            email.owed = None
+            self._owe(over.owed)
+        is_moved = email.gen == seen.gen + (over.owed is not None) and email.state is over.state
+        return self._result(is_moved=is_moved)
 
     # questions
 

@@ -15,7 +15,9 @@ from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import About
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable
+from delivery.domain.waiting import Over, Waiting
 from delivery.store.client import Document
+from delivery.store.overdue_emails import OverdueEmails
 from tests.harness.interleavings import Interleavings
 from tests.harness.one_email import OneEmail, Stored
 from tests.integration.delivery.store.conftest import Store
@@ -63,6 +65,10 @@ class Beside(OneEmail):
         return self._written(
             super().give_back(claimed, now=now), self.real.claims.give_back(claimed, now=now)
         )
+
+    def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written:
+        real = OverdueEmails(self.real.db)
+        return self._moved(super().end(emails, over, now=now), real.end(emails, over, now=now))
 
     def run_out(self, **lease: Any) -> list[Happening]:
         return self._same(super().run_out(**lease), self.real.questions.run_out(**lease))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedTo
+from delivery.domain.owed import OwedTo, Written
 from delivery.domain.states import CLAIMABLE, State
 from delivery.domain.waiting import EXPIRED, OVERDUE, Waiting
 from delivery.domain.watermarks import Way
@@ -75,9 +75,9 @@ def test_what_waited_too_long_is_dead_and_owes_its_letter(
 ) -> None:
     publish(postroom, "a")
     postroom.change("a", state=state, gen=4, attempts=2)
-    gone, owed = overdue.end(look(overdue), OVERDUE, now=LATER)
-    assert ids(gone) == ["a"]
-    (letter,) = owed
+    written = overdue.end(look(overdue), OVERDUE, now=LATER)
+    assert written.moved == {"a"}
+    (letter,) = written.owed
     assert (letter.to, letter.gen, letter.attempts, letter.died_at) == (OwedTo.DEAD, 5, 2, LATER)
     document = postroom.document()
     assert (document["state"], document["gen"], document["reason"]) == ("dead", 5, "max_wait_exceeded")
@@ -87,8 +87,7 @@ def test_what_waited_too_long_is_dead_and_owes_its_letter(
 
 def test_what_expired_owes_nothing(postroom: Store, overdue: OverdueEmails) -> None:
     publish(postroom, "a")
-    gone, owed = overdue.end(look(overdue), EXPIRED, now=LATER)
-    assert (ids(gone), owed) == (["a"], [])
+    assert overdue.end(look(overdue), EXPIRED, now=LATER) == Written(moved=frozenset("a"))
     assert (postroom.state(), postroom.document()["gen"]) == (State.EXPIRED, 1)
     assert look(overdue) == []
 
@@ -100,9 +99,9 @@ def test_what_was_claimed_or_moved_on_meanwhile_stays_as_it_is(
     seen = look(overdue)
     postroom.claim("claimed")
     postroom.change("republished", gen=2)
-    gone, owed = overdue.end(seen, OVERDUE, now=LATER)
-    assert ids(gone) == ["waiting"]
-    assert [letter.email_id for letter in owed] == ["waiting"]
+    written = overdue.end(seen, OVERDUE, now=LATER)
+    assert written.moved == {"waiting"}
+    assert [letter.email_id for letter in written.owed] == ["waiting"]
     assert postroom.state("claimed") is State.SUBMITTING
     assert postroom.state("republished") is State.QUEUED
 

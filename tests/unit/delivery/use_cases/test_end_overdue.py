@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.owed import OwedTo, Written
 from delivery.domain.states import State
 from delivery.domain.waiting import EXPIRED, OVERDUE, Over, Waiting
 from delivery.domain.watermarks import Way
@@ -32,15 +32,16 @@ class Emails:
         self.looked_at += len(found)
         return found
 
-    def end(
-        self, emails: Sequence[Waiting], over: Over, *, now: datetime
-    ) -> tuple[list[Waiting], list[OwedEmail]]:
-        gone = [email for email in emails if email.email_id not in self.elsewhere]
-        self.ended |= {email.email_id: over for email in gone}
+    def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written:
+        moved = {email.email_id for email in emails} - self.elsewhere
+        self.ended |= dict.fromkeys(moved, over)
         for way, waits in self.waits.items():
             self.waits[way] = [email for email in waits if email not in emails]
-        owing = gone if over.owed else []
-        return gone, [owed_email(email_id=email.email_id, to=OwedTo.DEAD) for email in owing]
+        owing = sorted(moved) if over.owed else []
+        return Written(
+            moved=frozenset(moved),
+            owed=[owed_email(email_id=email_id, to=OwedTo.DEAD) for email_id in owing],
+        )
 
 
 def _waiting(
