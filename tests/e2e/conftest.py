@@ -12,6 +12,9 @@ from tests.harness.broker import BrokerServer, VirtualHost
 from tests.harness.store import StoreDatabase, StoreServer
 from tests.harness.system import System
 
+BREAKER_STAYS_CLOSED = "[breaker]\nrun = 100000\nleast_calls = 1000000\n"
+"""For tests of what failures do to single emails, where these fail by the dozen and nothing else is sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Whole:

@@ -4,13 +4,14 @@ They are moved as the management UI does it: by a real shovel, with an operator'
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Whole
+from tests.e2e.conftest import BREAKER_STAYS_CLOSED, Whole
 from tests.harness.amqp import Outgoing
 from tests.harness.api import email
 from tests.harness.broker import VirtualHost
@@ -18,7 +19,8 @@ from tests.harness.deadline import wait_for_value, wait_until
 from tests.harness.system import System
 
 LANES = ("critical", "transactional", "standard", "bulk")
-CONFIG = "\n".join(f'[lanes.{lane}]\nretry = ["1s", "1s"]' for lane in LANES)
+RETRIES = "\n".join(f'[lanes.{lane}]\nretry = ["1s", "1s"]\nmax_wait = "{{max_wait}}"' for lane in LANES)
+CONFIG = BREAKER_STAYS_CLOSED + RETRIES.format(max_wait="5m")
 ATTEMPTS = 3
 COPIES = "test.copies"
 """A queue that gets whatever the test binds it to, beside the queues that are meant to."""
@@ -75,6 +77,28 @@ def test_an_outage_longer_than_the_schedule_ends_in_email_dead_and_moving_revive
     system.provider.assert_accepted_once(request_ids)
     assert {system.api.status(request_id)["attempts"] for request_id in request_ids} == {ATTEMPTS}
     assert system.provider.received() == ATTEMPTS * len(request_ids)
+    assert vhost.depth("email.dead") == 0
+
+
+def test_an_outage_longer_than_the_lanes_wait_ends_in_email_dead_too_and_moving_revives(
+    start_whole: Callable[..., Whole],
+) -> None:
+    """As it is with a breaker: all but the first few die without ever being tried."""
+    probes = '[breaker]\nlongest_pause = "2s"\n'  # well within the max_wait
+    whole = start_whole(config=probes + RETRIES.format(max_wait="10s"), consumers=2)
+    system, vhost = whole.system, whole.vhost
+    request_ids = die(system, vhost, [email(lane=lane) for lane in LANES for _ in range(25)])
+    letters = vhost.peek("email.dead")
+    assert {letter_id(letter) for letter in letters} == set(request_ids)
+    headers = [letter["properties"]["headers"] for letter in letters]
+    assert {each["reason"] for each in headers} == {"max_wait_exceeded"}
+    print(f"attempts spent on the dead: {Counter(each['attempts'] for each in headers)}")
+    assert sum(each["attempts"] for each in headers) < len(letters) * ATTEMPTS / 2
+
+    system.provider.come_up()
+    vhost.move_messages("email.dead", "email.requeue")
+    system.api.wait_for_all(request_ids, "sent", within=120)
+    system.provider.assert_accepted_once(request_ids)
     assert vhost.depth("email.dead") == 0
 
 
