@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from delivery.domain.latency import NO_ANSWER, Baseline, Round
 from delivery.domain.outcomes import Answer, Outcome
 
-FEWEST_ANSWERS = 5
+FEWEST_ANSWERS = 3
 """Of a round, before it says anything."""
 
 LARGEST_FALL = 0.5

@@ -38,12 +38,12 @@ def _count(worker: Worker, outcome: Outcome) -> int:
 
 
 @pytest.mark.parametrize("seconds", [0.005, 0.1, 2.0, 10.0])
-def test_a_provider_that_is_slow_by_nature_gets_the_ceiling_within_five_round_trips(seconds: float) -> None:
+def test_a_provider_that_is_slow_by_nature_gets_the_ceiling_within_four_round_trips(seconds: float) -> None:
     worker = _worker(seconds)
-    run(worker, seconds=5.5 * seconds)
+    run(worker, seconds=4.5 * seconds)
     assert worker.limit.limit == CEILING
     run(worker, seconds=200 * seconds)
-    assert min(limit for at, limit in worker.limits if at > 6 * seconds) == CEILING
+    assert min(limit for at, limit in worker.limits if at > 5 * seconds) == CEILING
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0])
@@ -274,9 +274,7 @@ def _begin(limit: ConcurrencyLimit, now: float) -> Call:
 
 
 def _round_of(limit: ConcurrencyLimit, answer: Answer, *, begun_at: float, seconds: float) -> None:
-    """As many calls at once as the limit allows, and at least so many as a round needs."""
-    for number in range(max(1, -(-5 // limit.limit))):
-        begin = begun_at + number * seconds
-        calls = [_begin(limit, begin) for _ in range(limit.limit)]
-        for call in calls:
-            limit.end(call, answer, begin + seconds)
+    """As many calls at once as the limit allows."""
+    calls = [_begin(limit, begun_at) for _ in range(limit.limit)]
+    for call in calls:
+        limit.end(call, answer, begun_at + seconds)
