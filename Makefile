@@ -31,7 +31,8 @@ test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
 
 chaos:  ## Every fault at once, while parts are killed: prints what became of each email
 	@stack/setup.sh test
-	@exec $(PYTHON) -m pytest tests/chaos -m chaos -n 2 --dist load --maxschedchunk 1 $(ARGS)
+	@exec timeout --signal=INT --kill-after=30 20m \
+		$(PYTHON) -m pytest tests/chaos -m chaos -n 2 --dist load --maxschedchunk 1 $(ARGS)
 
 lint:  ## Check style, types and the direction of imports
 	@stack/setup.sh lint

@@ -16,6 +16,7 @@ class Evidence:
     """accepted: the request_ids that callers were told. emails: the documents. submissions: the provider's
     log. unowed: what waits for a message that nobody owes and no queue has (tests/harness/owed.py).
 
+    other_answers: what else callers heard, by HTTP status, before they sent the same again and were told.
     can_ask: whether the provider's status endpoint answered. patience: how long a next step may be overdue.
     """
 
@@ -23,6 +24,7 @@ class Evidence:
     emails: Sequence[Document]
     submissions: Sequence[Document]
     unowed: Sequence[str]
+    other_answers: Mapping[str, int]
     can_ask: bool
     now: datetime
     patience: timedelta = timedelta(seconds=60)

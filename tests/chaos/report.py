@@ -83,6 +83,8 @@ def _lines(name: str, evidence: Evidence, findings: Sequence[Finding]) -> Iterat
         values = (row.accepted, row.unanswered, row.calls, row.unconfirmed, row.cut_off, *ends, others)
         yield _line(fault, (*values, row.waiting.total(), len(row.twice)))
     yield _sum(counted)
+    if evidence.other_answers:
+        yield f"other answers that callers heard: {dict(evidence.other_answers)}"
     yield from _remarks(counted)
     yield f"broken promises: {len(findings)}"
     yield from (f"  {finding.breach}: {finding.what}" for finding in findings[:_SHOWN_FINDINGS])

@@ -15,7 +15,9 @@ from tests.chaos.trial import run
 EMAILS_PER_FAULT = 200
 A_FEW = 5
 
-FULL = Times(factor=15)
+FULL = Times(factor=15, report_overdue=10)
+"""Nothing else waits for half an hour's worth of a missing report."""
+
 QUICK = Times(factor=15, offsets=(1, 3, 5), report_overdue=3)
 """Asks earlier about reports, and again as soon as "never seen" counts."""
 

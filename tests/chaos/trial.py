@@ -1,5 +1,6 @@
 """Drives one pass to its end and gathers the evidence."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ def run(trial: Pass, scene: Scene, bodies: Sequence[Body], *, within: float) -> 
     What has not ended by then is for the oracle to judge.
     """
     accepted: list[str] = []
+    other_answers: Counter[str] = Counter()
     parts = [*trial.troubles, None]
     for trouble, share in zip(parts, _shares(bodies, len(parts)), strict=True):
         load = Load(scene.system, share)
@@ -31,11 +33,12 @@ def run(trial: Pass, scene: Scene, bodies: Sequence[Body], *, within: float) -> 
             trouble(scene, load)
         load.finish()
         accepted += load.accepted
+        other_answers += load.other
     _wait_for_the_end(trial, scene, within=within)
     if trial.revives:
         scene.vhost.move_messages(names.DEAD_QUEUE, names.REQUEUE_QUEUE)
         _wait_for_the_end(trial, scene, within=within)
-    return _gather(trial, scene, accepted)
+    return _gather(trial, scene, accepted, other_answers)
 
 
 def _shares(bodies: Sequence[Body], count: int) -> Iterator[Sequence[Body]]:
@@ -68,7 +71,7 @@ def _wait_for_the_end(trial: Pass, scene: Scene, *, within: float) -> None:
         wait_until(all_is_over, within=within, what="all is over")
 
 
-def _gather(trial: Pass, scene: Scene, accepted: Sequence[str]) -> Evidence:
+def _gather(trial: Pass, scene: Scene, accepted: Sequence[str], other_answers: Counter[str]) -> Evidence:
     """Queues are read while no consumer runs, or what is in their hands would seem to be nowhere."""
     now = datetime.now(UTC)
     for consumers in scene.system.consumers:
@@ -79,6 +82,7 @@ def _gather(trial: Pass, scene: Scene, accepted: Sequence[str]) -> Evidence:
         accepted=frozenset(accepted),
         emails=list(scene.database["emails"].find({})),
         submissions=scene.system.provider.submissions(),
+        other_answers=other_answers,
         unowed=what_waits_unowed(scene.database, scene.vhost),
         can_ask=trial.can_ask,
         now=now,

@@ -46,6 +46,7 @@ def left_behind(*emails: Document, calls: tuple[Document, ...] = (), **changes: 
         "emails": emails,
         "submissions": calls,
         "unowed": (),
+        "other_answers": {},
         "can_ask": True,
         "now": NOW,
     }
