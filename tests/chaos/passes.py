@@ -30,10 +30,10 @@ Trouble = Callable[[Scene, Load], None]
 
 def kill_consumer(scene: Scene, _: Load) -> None:
     victim = scene.system.consumers[0]
-    wait_until(lambda: scene.system.provider.count("in_flight"), within=60, what="calls are out")
+    wait_until(lambda: scene.system.provider.count("in_flight"), within=120, what="calls are out")
     victim.kill()
     victim.start()
-    victim.wait_ready(60)
+    victim.wait_ready(120)
 
 
 def kill_broker(scene: Scene, load: Load) -> None:
@@ -44,7 +44,7 @@ def kill_broker(scene: Scene, load: Load) -> None:
 
 def kill_store(scene: Scene, load: Load) -> None:
     scene.store.crash()
-    wait_until(lambda: load.other.total(), within=60, what="a caller hears that the store is away")
+    wait_until(lambda: load.other.total(), within=120, what="a caller hears that the store is away")
     scene.store.start_again()
 
 

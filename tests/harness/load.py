@@ -17,21 +17,26 @@ class Load:
     """Sends these from so many connections, each again and again until it is accepted. It begins at once.
 
     accepted: the request_ids of the answers of 202, those that the callers may rely on. other: how often
-    there was another answer, by its status, or none.
+    there was another answer, by its status, or none. within: how long waiting for it may take, in seconds.
     """
 
-    def __init__(self, system: System, bodies: Iterable[Body], *, connections: int = 16) -> None:
+    def __init__(
+        self, system: System, bodies: Iterable[Body], *, connections: int = 16, within: float = 120
+    ) -> None:
         self.accepted: list[str] = []
         self.other: Counter[str] = Counter()
         self._unsent = deque(bodies)
         self._emails = len(self._unsent)
+        self._within = within
         self._url = f"{system.api.url}/send"
         self._port = system.wiring.api_port
         self._threads = ThreadPoolExecutor(connections)
         self._sending = [self._threads.submit(self._send) for _ in range(connections)]
 
     def wait_for(self, accepted: int) -> None:
-        wait_until(lambda: len(self.accepted) >= accepted, within=120, what=f"{accepted} are accepted")
+        wait_until(
+            lambda: len(self.accepted) >= accepted, within=self._within, what=f"{accepted} are accepted"
+        )
 
     def finish(self) -> None:
         self.wait_for(self._emails)
