@@ -90,8 +90,8 @@ class ConcurrencyLimit:
     def end(self, call: Call, answer: Answer | None, now: float) -> None:
         """A call came to its end; with no answer it was not made, and says nothing.
 
-        ACCEPTED tells a latency, and UNKNOWN that none was to be had. REJECTED, UNAVAILABLE and
-        MISCONFIGURED come quickly whatever the load, and tell nothing.
+        ACCEPTED tells a latency, and UNKNOWN after a long time that none was to be had. REJECTED, UNAVAILABLE
+        and MISCONFIGURED come quickly whatever the load, as a broken connection does, and tell nothing.
         """
         self.in_flight -= 1
         if answer is None:
@@ -105,7 +105,7 @@ class ConcurrencyLimit:
                 self._throttle(call, told, now)
             case Outcome.ACCEPTED:
                 self._add(call, now - call.begun_at, now)
-            case Outcome.UNKNOWN:
+            case Outcome.UNKNOWN if self._baseline.is_slow(now - call.begun_at):
                 self._add(call, NO_ANSWER, now)
 
     def _add(self, call: Call, latency: float, now: float) -> None:

@@ -38,7 +38,14 @@ class Baseline:
             return 1.0 if latency < NO_ANSWER else 0.0
         if latency < self._own / 2:
             self.learn(latency)
-        return min(1.0, TOLERANCE * max(self._own, UNIMPORTANT) / max(latency, UNIMPORTANT))
+        return min(1.0, self._tolerable / max(latency, UNIMPORTANT))
+
+    def is_slow(self, latency: float) -> bool:
+        return latency > self._tolerable
+
+    @property
+    def _tolerable(self) -> float:
+        return TOLERANCE * max(self._own or 0.0, UNIMPORTANT)
 
 
 @dataclass(slots=True)

@@ -169,6 +169,16 @@ def test_a_call_that_was_not_made_says_nothing() -> None:
     assert (limit.limit, limit.in_flight) == (FLOOR, 0)
 
 
+def test_connections_that_break_at_once_change_nothing_however_many() -> None:
+    limit = _at_the_ceiling()
+    for number in range(50):
+        broken = [_begin(limit, 1000.0 + number) for _ in range(3)]
+        for call in broken:
+            limit.end(call, UNKNOWN, 1000.01 + number)
+        limit.end(_begin(limit, 1000.0 + number), ACCEPTED, 1000.9 + number)
+    assert limit.limit == CEILING
+
+
 @pytest.mark.parametrize("outcome", [Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.MISCONFIGURED])
 def test_what_comes_quickly_whatever_the_load_is_changes_nothing(outcome: Outcome) -> None:
     limit = _at_the_ceiling()
