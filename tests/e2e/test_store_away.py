@@ -32,6 +32,7 @@ ANSWERED_WITHIN = 10.0
 
 CONFIG = """
 [provider]
+min_in_flight = 8
 max_in_flight = 8
 total_timeout = "3s"
 [slots]
