@@ -40,7 +40,7 @@ def test_calls_settle_at_what_the_provider_takes_and_no_429_spends_an_attempt(
     system = start_system(config=CONFIG)
     usual, refused = send_to_capacity(system, database, capacity=10)
     assert 5 <= usual <= 10
-    assert refused < EMAILS * 0.05
+    assert refused < EMAILS * 0.1
 
 
 def test_two_processes_share_what_the_provider_takes(
