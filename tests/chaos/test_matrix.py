@@ -15,7 +15,7 @@ from tests.chaos.trial import run
 EMAILS_PER_FAULT = 200
 A_FEW = 5
 
-FULL = Times(factor=15, report_overdue=10)
+FULL = Times(factor=10, report_overdue=10)
 """Nothing else waits for half an hour's worth of a missing report."""
 
 QUICK = Times(factor=15, offsets=(1, 3, 5), report_overdue=3)
@@ -31,10 +31,10 @@ def test_a_slice_of_the_matrix(trial: Pass, set_scene: SetScene, record_property
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("trial", [*KILLS, *APART], ids=lambda trial: trial.name)
 def test_the_matrix(trial: Pass, set_scene: SetScene, record_property: Record) -> None:
-    _keeps_every_promise(trial, set_scene(FULL), EMAILS_PER_FAULT, record_property, within=420)
+    _keeps_every_promise(trial, set_scene(FULL), EMAILS_PER_FAULT, record_property, within=600)
 
 
 def _keeps_every_promise(
