@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+import pytest
+
 from delivery.bootstrap import Store, build_store, new_email_id
 from delivery.config import Config, load_config
 from delivery.domain.call_budget import CallBudget
@@ -45,6 +47,7 @@ MEANWHILE = 10.0
 """Seconds before the first deadline from which on a check and the decision may meet."""
 
 
+@pytest.mark.timeout(600)  # two minutes, but for a machine that others use, too
 def test_ten_thousand_unknown_outcomes_are_settled_within_the_providers_budget(
     start_system: Callable[..., System], database: StoreDatabase, vhost: VirtualHost
 ) -> None:
@@ -71,6 +74,9 @@ def test_ten_thousand_unknown_outcomes_are_settled_within_the_providers_budget(
         within=120,
         what="each has its letter",
     )
+    met_at = first_over["question"]["decide_at"].timestamp() - MEANWHILE
+    in_time = {call["request_id"] for call in system.provider.status_calls() if call["at"] < met_at}
+    system.api.wait_for_all(in_time, "sent", within=120)
     second.stop(within=30)
     status = system.provider.summary()["status"]
     calls = system.provider.status_calls()
@@ -90,13 +96,11 @@ def test_ten_thousand_unknown_outcomes_are_settled_within_the_providers_budget(
     assert len(asked) - len(set(asked)) <= together, "only what the killed process was asking about, twice"
 
     over = {request_id for request_id, lane in lanes.items() if lane is Lane.STANDARD}
-    met_at = first_over["question"]["decide_at"].timestamp() - MEANWHILE
-    in_time = {call["request_id"] for call in calls if call["at"] < met_at}
     assert over - set(asked) <= held <= over - in_time, (
         "what nobody could ask about is held, and nothing else"
     )
     assert {submission["request_id"] for submission in system.provider.submissions()} <= set(asked) - held
-    system.provider.assert_accepted_once(asked[: len(asked) // 2])
+    system.provider.assert_accepted_once(in_time)
 
 
 def leave_unconfirmed(system: System, database: StoreDatabase) -> dict[str, Lane]:
