@@ -26,10 +26,10 @@ class OverdueEmails:
         self._emails = db.emails
 
     def waiting(
-        self, way: Way, *, since: datetime | None, skip: int, now: datetime, limit: int
+        self, way: Way, *, since: datetime | None, until: datetime, skip: int, limit: int
     ) -> list[Waiting]:
-        """What lies in a lane now, in the order it came, from ``since`` on, without the first ``skip``."""
-        came = {**SET, "$lte": now} if since is None else {**SET, "$gte": since, "$lte": now}
+        """What came into a lane in this time, in the order it came, without the first ``skip``."""
+        came = {**SET, "$lte": until} if since is None else {**SET, "$gte": since, "$lte": until}
         query = {"lane": way.lane.value, "published.priority": way.priority, "published.at": came}
         with store_errors():
             found = self._emails.find(query, _FIELDS).sort("published.at", ASCENDING).skip(skip).limit(limit)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from delivery.domain.errors import StoreUnavailable
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail, Written
@@ -14,10 +15,18 @@ from delivery.domain.watermarks import WAYS, Way
 BATCH = 500
 """Looked at in one turn, of each way at most: a million that wait must not be read every second."""
 
+PARTS = 4
+"""Turns for all of a way, if little waits there and its lane doesn't wait for hours."""
+
+LONGEST_AT_FIRST = timedelta(minutes=15)
+SHORTEST = timedelta(seconds=1)
+SHRINK = 16
+"""How long a part of a way's time is. It doubles where little waits, and shrinks where there is too much."""
+
 
 class WaitingEmails(Protocol):
     def waiting(
-        self, way: Way, *, since: datetime | None, skip: int, now: datetime, limit: int
+        self, way: Way, *, since: datetime | None, until: datetime, skip: int, limit: int
     ) -> list[Waiting]: ...
 
     def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written: ...
@@ -32,20 +41,27 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """How far a look has come in a way: to this time, of which so many that still wait were seen."""
+class _Part:
+    """A part of the time in which a way's messages came: the next to look at.
 
-    at: datetime
+    seen: how many that came exactly at ``since`` were seen and wait on. length: of the next part. A part of a
+    dense backlog must be short: SecantusDB reads all of it, whatever the limit.
+    """
+
+    since: datetime | None
     seen: int
+    until: datetime
+    length: timedelta
 
 
 class EndOverdue:
-    """Goes round the lanes, each turn one batch further, and begins again at a lane's end."""
+    """Goes round the lanes, each turn one part further, and begins again when it has come to now."""
 
     def __init__(self, *, emails: WaitingEmails, lanes: Mapping[Lane, LanePolicy]) -> None:
         self._emails = emails
         self._lanes = lanes
-        self._places: dict[Way, _Place] = {}
+        self._lengths: dict[Way, timedelta] = {}
+        self._parts: dict[Way, _Part] = {}
 
     def __call__(self, *, now: datetime) -> Ended:
         """One turn, the most urgent way first. Raises StoreUnavailable; safe to run twice at once."""
@@ -55,9 +71,12 @@ class EndOverdue:
         return ended
 
     def _turn(self, way: Way, ended: Ended, *, now: datetime) -> None:
-        place = self._places.pop(way, None)
-        since, skip = (place.at, place.seen) if place else (None, 0)
-        found = self._emails.waiting(way, since=since, skip=skip, now=now, limit=BATCH)
+        part = self._parts.pop(way, None) or self._first(way, now=now)
+        try:
+            found = self._emails.waiting(way, since=part.since, until=part.until, skip=part.seen, limit=BATCH)
+        except StoreUnavailable:  # it may have been too much to read in time
+            self._lengths[way] = max(part.length / SHRINK, SHORTEST)
+            raise
         over: dict[Over, list[Waiting]] = {}
         waits_on: list[Waiting] = []
         for email in found:
@@ -69,8 +88,18 @@ class EndOverdue:
             ended.happened += [
                 _happening(way, email, how, now=now) for email in emails if email.email_id in written.moved
             ]
-        if len(found) == BATCH:
-            self._places[way] = _place_after(found, waits_on=waits_on, before=place)
+        following = _part_after(
+            part, found, waits_on=waits_on, longest=self._lanes[way.lane].max_wait, now=now
+        )
+        self._lengths[way] = following.length
+        if following.since is None or following.since < now:
+            self._parts[way] = following
+
+    def _first(self, way: Way, *, now: datetime) -> _Part:
+        """What came so long ago that it is over, whatever it is."""
+        max_wait = self._lanes[way.lane].max_wait
+        length = self._lengths.get(way, min(max_wait / PARTS, LONGEST_AT_FIRST))
+        return _Part(None, 0, now - max_wait, length)
 
     def _over(self, way: Way, email: Waiting, *, now: datetime) -> Over | None:
         return end_of_waiting(
@@ -81,11 +110,20 @@ class EndOverdue:
         )
 
 
-def _place_after(found: Sequence[Waiting], *, waits_on: Sequence[Waiting], before: _Place | None) -> _Place:
-    """Many may have come at one and the same time: those of it that were seen and still wait are skipped."""
+def _part_after(
+    part: _Part, found: Sequence[Waiting], *, waits_on: Sequence[Waiting], longest: timedelta, now: datetime
+) -> _Part:
+    """The rest of this part, if it was too much for one turn, or the next one."""
+    if len(found) < BATCH:
+        length = min(part.length * 2, longest) if len(found) < BATCH / 4 else part.length
+        return _Part(part.until, 0, min(part.until + length, now), length)
+    if not waits_on:
+        return part  # all of these are gone from it
     at = found[-1].came_at
-    seen_before = before.seen if before is not None and before.at == at else 0
-    return _Place(at, seen_before + sum(email.came_at == at for email in waits_on))
+    seen_before = part.seen if part.since == at else 0
+    seen = seen_before + sum(email.came_at == at for email in waits_on)
+    length = max(part.length / SHRINK, SHORTEST)
+    return _Part(at, seen, min(part.until, at + length), length)
 
 
 def _happening(way: Way, email: Waiting, over: Over, *, now: datetime) -> Happening:

@@ -29,7 +29,7 @@ def look(
     overdue: OverdueEmails, *, since: float | None = None, skip: int = 0, limit: int = 100
 ) -> list[Waiting]:
     since_at = None if since is None else NOW + seconds(since)
-    return overdue.waiting(WAY, since=since_at, skip=skip, now=LATER, limit=limit)
+    return overdue.waiting(WAY, since=since_at, until=LATER, skip=skip, limit=limit)
 
 
 def ids(found: Sequence[Waiting]) -> list[str]:

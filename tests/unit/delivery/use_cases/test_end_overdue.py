@@ -1,13 +1,15 @@
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo, Written
 from delivery.domain.states import State
 from delivery.domain.waiting import EXPIRED, OVERDUE, Over, Waiting
 from delivery.domain.watermarks import Way
-from delivery.use_cases.end_overdue import BATCH, EndOverdue
+from delivery.use_cases.end_overdue import BATCH, Ended, EndOverdue
 from tests.unit.delivery.builders import NOW, owed_email, policy, seconds
 
 MAX_WAIT = timedelta(minutes=5)
@@ -22,14 +24,17 @@ class Emails:
         self.waits = {way: list(waiting)}
         self.ended: dict[str, Over] = {}
         self.elsewhere: set[str] = set()
-        self.looked_at = 0
+        self.looked_at: set[str] = set()
+        self.most_at_once = 0
 
     def waiting(
-        self, way: Way, *, since: datetime | None, skip: int, now: datetime, limit: int
+        self, way: Way, *, since: datetime | None, until: datetime, skip: int, limit: int
     ) -> list[Waiting]:
-        found = [email for email in self.waits.get(way, []) if since is None or email.came_at >= since]
-        found = sorted(found, key=lambda email: email.came_at)[skip : skip + limit]
-        self.looked_at += len(found)
+        waits = sorted(self.waits.get(way, []), key=lambda email: email.came_at)
+        found = [email for email in waits if (since is None or email.came_at >= since)]
+        found = [email for email in found if email.came_at <= until][skip : skip + limit]
+        self.looked_at |= {email.email_id for email in found}
+        self.most_at_once = max(self.most_at_once, len(found))
         return found
 
     def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written:
@@ -57,58 +62,74 @@ def _waiting(
     )
 
 
+def _go_round(emails: Emails, *, turns: int = 100) -> Ended:
+    """So many turns, each a second after the last; all that ended."""
+    end_overdue, all_ended = EndOverdue(emails=emails, lanes=LANES), Ended()
+    for turn in range(turns):
+        ended = end_overdue(now=NOW + seconds(turn * 0.001))
+        all_ended.owed += ended.owed
+        all_ended.happened += ended.happened
+    return all_ended
+
+
 def test_what_has_waited_too_long_dies_what_has_expired_ends_and_the_rest_waits_on() -> None:
     emails = Emails(
-        _waiting("overdue", waited=301), _waiting("expired", expires_in=0), _waiting("patient", waited=299)
+        _waiting("overdue", waited=301, came=-301),
+        _waiting("overdue retry", waited=301, came=-100),
+        _waiting("expired", expires_in=0, came=-7),
+        _waiting("patient", waited=290, came=-290),
+        _waiting("fresh"),
     )
-    ended = EndOverdue(emails=emails, lanes=LANES)(now=NOW)
-    assert emails.ended == {"overdue": OVERDUE, "expired": EXPIRED}
-    assert [owed.email_id for owed in ended.owed] == ["overdue"]
+    ended = _go_round(emails, turns=10)
+    assert emails.ended == {"overdue": OVERDUE, "overdue retry": OVERDUE, "expired": EXPIRED}
+    assert {owed.email_id for owed in ended.owed} == {"overdue", "overdue retry"}
     assert {(told.email_id, told.lane, told.state) for told in ended.happened} == {
         ("overdue", Lane.STANDARD, State.DEAD),
+        ("overdue retry", Lane.STANDARD, State.DEAD),
         ("expired", Lane.STANDARD, State.EXPIRED),
     }
 
 
+def test_what_came_before_its_lanes_wait_began_ends_in_the_first_turn() -> None:
+    emails = Emails(_waiting("a", waited=301, came=-301))
+    _go_round(emails, turns=1)
+    assert emails.ended == {"a": OVERDUE}
+
+
 def test_each_lane_has_its_own_patience() -> None:
-    lanes = {**LANES, Lane.BULK: policy(max_wait=MAX_WAIT * 2)}
-    emails = Emails(_waiting("a", waited=400), way=Way(Lane.BULK, 0))
-    EndOverdue(emails=emails, lanes=lanes)(now=NOW)
+    emails = Emails(_waiting("a", waited=400, came=-400), way=Way(Lane.BULK, 0))
+    end_overdue = EndOverdue(emails=emails, lanes={**LANES, Lane.BULK: policy(max_wait=MAX_WAIT * 2)})
+    for _ in range(20):
+        end_overdue(now=NOW)
+    assert emails.looked_at == {"a"}
     assert emails.ended == {}
 
 
 def test_nothing_is_told_of_an_email_that_was_elsewhere_by_then() -> None:
-    emails = Emails(_waiting("a", waited=301), _waiting("b", waited=301))
+    emails = Emails(_waiting("a", waited=301, came=-301), _waiting("b", waited=301, came=-301))
     emails.elsewhere = {"a"}
-    ended = EndOverdue(emails=emails, lanes=LANES)(now=NOW)
-    assert [told.email_id for told in ended.happened] == ["b"]
+    assert [told.email_id for told in _go_round(emails, turns=1).happened] == ["b"]
 
 
-def test_a_backlog_is_looked_at_batch_by_batch_and_then_again() -> None:
-    emails = Emails(*(_waiting(str(number), came=number) for number in range(BATCH + 10)))
-    end_overdue = EndOverdue(emails=emails, lanes=LANES)
-    looked_at = []
-    for _ in range(4):
-        end_overdue(now=NOW)
-        looked_at.append(emails.looked_at)
-    assert looked_at == [BATCH, BATCH + 10, 2 * BATCH + 10, 2 * BATCH + 20]
-
-
-def test_however_many_came_at_the_same_time_each_is_looked_at() -> None:
-    same = [_waiting(f"{number:05}") for number in range(3 * BATCH)]
-    late = replace(_waiting("last", waited=301), came_at=NOW)
-    emails = Emails(*same, late)
-    end_overdue = EndOverdue(emails=emails, lanes=LANES)
-    for _ in range(4):
-        end_overdue(now=NOW)
-    assert emails.ended == {"last": OVERDUE}
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 400), max_size=40), st.integers(1, 3))
+def test_every_email_is_looked_at_however_they_came_and_never_many_at_once(
+    bursts: list[int], rounds: int
+) -> None:
+    """Bursts of a thousand at the same moment among single ones."""
+    came = [-at for at in bursts] + [-bursts[0]] * 1000 * rounds if bursts else []
+    emails = Emails(*(_waiting(str(number), came=at) for number, at in enumerate(came)))
+    _go_round(emails)
+    assert emails.looked_at == {str(number) for number in range(len(came))}
+    assert emails.most_at_once <= BATCH
+    assert emails.ended == {}
 
 
 def test_a_whole_backlog_that_is_over_its_time_ends_in_as_many_turns_as_it_has_batches() -> None:
-    for came in (0.0, 1.0):  # all at the same time, or one after the other
-        backlog = (_waiting(str(number), waited=400, came=came * number) for number in range(3 * BATCH))
+    for apart in (0.0, 1.0):  # all at the same time, or one after the other
+        backlog = (
+            _waiting(str(number), waited=9000, came=-5000 + apart * number) for number in range(3 * BATCH)
+        )
         emails = Emails(*backlog)
-        end_overdue = EndOverdue(emails=emails, lanes=LANES)
-        for _ in range(3):
-            end_overdue(now=NOW)
+        _go_round(emails, turns=3)
         assert len(emails.ended) == 3 * BATCH
