@@ -10,6 +10,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from delivery.domain.errors import (
     AlreadyThere,
     InvalidRequest,
+    KeyInFlight,
+    KeyReused,
     NotAllowed,
     NotAuthenticated,
     NotStored,
@@ -30,6 +32,8 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     (InvalidRequest, HTTPStatus.BAD_REQUEST, None),
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED, None),
     (NotAllowed, HTTPStatus.FORBIDDEN, None),
+    (KeyReused, HTTPStatus.CONFLICT, None),
+    (KeyInFlight, HTTPStatus.CONFLICT, None),
     (AlreadyThere, HTTPStatus.CONFLICT, None),
     (UnknownEmail, HTTPStatus.NOT_FOUND, "unknown request_id"),
     (NotStored, HTTPStatus.INTERNAL_SERVER_ERROR, None),
@@ -58,7 +62,10 @@ def answer(status: HTTPStatus, reason: str, **more: Any) -> Response:
 def _answer(error: PostroomError) -> Response:
     for kind, status, reason in _TABLE:
         if isinstance(error, kind):
-            return answer(status, reason or str(error))
+            response = answer(status, reason or str(error))
+            if isinstance(error, KeyInFlight):
+                response.headers["Retry-After"] = RETRY_AFTER
+            return response
     return _answer_unexpected(error)
 
 

@@ -1,6 +1,8 @@
-"""The ``Prefer`` header, RFC 7240."""
+"""What a caller may wish for in headers: ``Prefer`` (RFC 7240) and ``Idempotency-Key``."""
 
 from collections.abc import Sequence
+
+from delivery.domain.idempotency import check_key
 
 MAX_WAIT = 10
 """Seconds. A longer wish is cut to this, and ``Preference-Applied`` says so."""
@@ -15,3 +17,8 @@ def wanted_wait(headers: Sequence[str]) -> int | None:
             if name.strip().lower() == "wait" and digits.isascii() and digits.isdigit():
                 return min(int(digits[:9]), MAX_WAIT)
     return None
+
+
+def idempotency_key(header: str | None) -> str | None:
+    """None without one. Raises InvalidRequest if it can't be a key."""
+    return None if header is None else check_key(header)

@@ -8,12 +8,14 @@ from flask import Blueprint, Response, jsonify, request
 from api.authentication import caller_of_request, time_since_arrival
 from api.bodies import read_body
 from api.errors import answer
-from api.preferences import wanted_wait
+from api.preferences import idempotency_key, wanted_wait
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, new_email_id, utc_now
 from delivery.contract.status import render_status
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest, StoreOutcomeUnknown
+from delivery.domain.idempotency import KeyRecord, record_id
+from delivery.use_cases.accept_once import KeyedRequest
 
 COMMIT_WITHIN = timedelta(seconds=1.8)
 """The caller hears within 2 s, whatever the store does."""
@@ -24,18 +26,21 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
 
     @routes.post("/send")
     def send() -> Response:
-        now = utc_now()
+        now, tenant = utc_now(), caller_of_request().tenant
         wait = wanted_wait(request.headers.getlist("Prefer"))
+        key = idempotency_key(request.headers.get("Idempotency-Key"))
         if request.mimetype != "application/json":
             raise InvalidRequest("Content-Type must be application/json")
-        tenant = caller_of_request().tenant
+        body = read_body()
         email = NewEmail(
             email_id=new_email_id(),
             tenant_id=tenant.tenant_id,
-            request=parts.contract.parse(read_body(), now=now),
+            request=parts.contract.parse(body, now=now),
             accepted_at=now,
         )
         tenant.check(email.request)
+        if key is not None:
+            return _send_once(_keyed(email, key, body), wait)
         try:
             parts.accept.commit(email, within=COMMIT_WITHIN - time_since_arrival())
         except StoreOutcomeUnknown:
@@ -44,9 +49,33 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
                 "the email may have been accepted; ask /status before sending it again",
                 request_id=email.email_id,
             )
-        if wait is None:
-            return _accepted(email.email_id)
-        return _after_waiting(email.email_id, wait)
+        return _answer(email.email_id, wait)
+
+    def _send_once(keyed: KeyedRequest, wait: int | None) -> Response:
+        try:
+            once = parts.accept_once.commit(keyed, within=COMMIT_WITHIN - time_since_arrival())
+        except StoreOutcomeUnknown:  # under which id is not known either
+            return answer(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "the email may have been accepted; repeat the request with the same Idempotency-Key",
+            )
+        response = _answer(once.email_ids[0], wait)
+        if once.is_replay:
+            response.headers["Idempotency-Replay"] = "true"
+        return response
+
+    def _keyed(email: NewEmail, key: str, body: bytes) -> KeyedRequest:
+        record = KeyRecord(
+            record_id=record_id(email.tenant_id, key),
+            tenant_id=email.tenant_id,
+            fingerprint=parts.contract.fingerprint(body),
+            email_ids=(email.email_id,),
+            created_at=email.accepted_at,
+        )
+        return KeyedRequest(record=record, emails=(email,))
+
+    def _answer(email_id: str, wait: int | None) -> Response:
+        return _accepted(email_id) if wait is None else _after_waiting(email_id, wait)
 
     def _after_waiting(email_id: str, wait: int) -> Response:
         waited = waits.wait(email_id, within=timedelta(seconds=wait))

@@ -29,6 +29,7 @@ from delivery.store.claims import Claims
 from delivery.store.client import Document, connect, database, ping
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
+from delivery.store.idempotency_keys import IdempotencyKeys
 from delivery.store.leadership import Leadership
 from delivery.store.overdue_emails import OverdueEmails
 from delivery.store.provider_events import ProviderEvents
@@ -37,6 +38,7 @@ from delivery.store.reported_emails import ReportedEmails
 from delivery.store.tenants import Tenants
 from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
+from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.ask_about_emails import StatusEndpoint
 from delivery.use_cases.identify_callers import Callers
@@ -88,6 +90,7 @@ class Store:
     leadership: Leadership
     tenants: Tenants
     api_keys: ApiKeys
+    idempotency_keys: IdempotencyKeys
 
     def is_reachable(self) -> bool:
         return ping(self.db)
@@ -116,6 +119,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         leadership=Leadership(db, owner=process_name()),
         tenants=Tenants(db),
         api_keys=ApiKeys(db),
+        idempotency_keys=IdempotencyKeys(db),
     )
 
 
@@ -163,7 +167,7 @@ def strikes_of(config: Config, store: Store) -> Strikes:
 class ApiParts:
     """What the API works with. One per process, built after the fork.
 
-    accept and record share their round trips to the store with whatever other threads commit.
+    accept, accept_once and record share their round trips to the store with whatever other threads commit.
     """
 
     config: Config
@@ -172,6 +176,7 @@ class ApiParts:
     contract: SendContract
     publishing: PublishingThread
     accept: GroupCommit[NewEmail, None]
+    accept_once: GroupCommit[KeyedRequest, Once]
     record: GroupCommit[ProviderEvent, None]
 
 
@@ -195,6 +200,10 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         inserted = accept_emails(new, emails=store.emails, hand_over=publishing.hand_over)
         return [inserted.failure_of(email.email_id) for email in new]
 
+    accept_once = AcceptOnce(
+        keys=store.idempotency_keys, emails=store.emails, hand_over=publishing.hand_over, clock=utc_now
+    )
+
     def record(events: Sequence[ProviderEvent]) -> Sequence[NotStored | None]:
         inserted = record_provider_events(
             events, store=store.events, hand_over=publishing.hand_over, now=utc_now()
@@ -208,6 +217,7 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         contract=SendContract(extra_fields=config.provider.extra_fields),
         publishing=publishing,
         accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.content.size),
+        accept_once=GroupCommit(accept_once, name="accepting once", size=lambda request: request.size),
         record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),
     )
 

@@ -10,6 +10,7 @@ from marshmallow import RAISE, Schema, ValidationError
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
 from delivery.domain.emails import Content, EmailRequest
 from delivery.domain.errors import InvalidRequest
+from delivery.domain.idempotency import fingerprint
 from delivery.domain.lanes import DEFAULT_PRIORITY, PRIORITIES, Lane, OnUnknown
 
 MAX_TTL_SECONDS = 90 * 24 * 3600
@@ -44,6 +45,10 @@ class SendContract:
     def __init__(self, *, extra_fields: frozenset[str]) -> None:
         self._schema = SendSchema()
         self._denied = frozenset({"subject", "text"}) - extra_fields
+
+    def fingerprint(self, raw: bytes) -> str:
+        """What two requests with one idempotency key must have in common. Raises InvalidRequest."""
+        return fingerprint(_parse_object(raw))
 
     def parse(self, raw: bytes, *, now: datetime, lane: Lane | None = None) -> EmailRequest:
         """Parse and validate. Raises InvalidRequest whose reason names the field.

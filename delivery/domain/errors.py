@@ -29,6 +29,20 @@ class AlreadyThere(PostroomError):
     """Something else has that name."""
 
 
+class KeyReused(PostroomError):
+    """The idempotency key came with another request before."""
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key was used before with another request")
+
+
+class KeyInFlight(PostroomError):
+    """The first request with this idempotency key is not answered yet."""
+
+    def __init__(self) -> None:
+        super().__init__("a request with this Idempotency-Key is being worked on; try again")
+
+
 class NotStored(PostroomError):
     """The store answered, and did not take this one."""
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pymongo import ASCENDING
 from pymongo.database import Database
 
+from delivery.domain.idempotency import KEPT
 from delivery.domain.states import State
 from delivery.store.client import Document, store_errors
 
@@ -39,6 +40,9 @@ def create_indexes(db: Database[Document]) -> None:
             [("lane", ASCENDING), ("question.decide_at", ASCENDING)],
             name="deadlines",
             partialFilterExpression={"question.decide_at": SET},
+        )
+        db.idempotency_keys.create_index(
+            [("created_at", ASCENDING)], name="expiry", expireAfterSeconds=int(2 * KEPT.total_seconds())
         )
         db.provider_events.create_index(
             [("received_at", ASCENDING)],

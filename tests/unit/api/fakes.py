@@ -20,6 +20,7 @@ from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.states import State
 from delivery.domain.tenants import Tenant
 from delivery.store.group_commit import GroupCommit
+from delivery.use_cases.accept_once import KeyedRequest, Once
 from delivery.use_cases.identify_callers import Callers
 from tests.unit.delivery.builders import standing
 
@@ -33,6 +34,7 @@ class Emails:
         self.tenants: dict[str, str] = {}
         self.error: Exception | None = None
         self.becomes = State.QUEUED
+        self.are_replays = False
 
     def accept(self, new: Sequence[NewEmail]) -> Sequence[None]:
         if self.error is not None:
@@ -44,6 +46,10 @@ class Emails:
                 email_id=email.email_id, state=self.becomes, accepted_at=email.accepted_at
             )
         return [None] * len(new)
+
+    def accept_once(self, requests: Sequence[KeyedRequest]) -> Sequence[Once]:
+        self.accept([email for request in requests for email in request.emails])
+        return [Once(request.record.email_ids, is_replay=self.are_replays) for request in requests]
 
     def get(self, tenant_id: str, email_id: str) -> Standing | None:
         if self.error is not None:
@@ -149,6 +155,7 @@ class FakeApi:
             ),
             contract=SendContract(extra_fields=config.provider.extra_fields),
             publishing=cast(PublishingThread, self.publishing),
+            accept_once=GroupCommit(self.emails.accept_once, name="accepting once"),
             accept=GroupCommit(self.emails.accept, name="accepting"),
             record=GroupCommit(self.events.record, name="recording"),
         )

@@ -113,3 +113,33 @@ def test_a_wait_without_an_answer_ends_with_202(api: FakeApi) -> None:
 
 def test_without_the_wish_nothing_is_said_about_it(api: FakeApi) -> None:
     assert "Preference-Applied" not in _send(api).headers
+
+
+def test_with_a_key_a_request_is_accepted_once(api: FakeApi) -> None:
+    first = _send(api, headers={"Idempotency-Key": "order-17"})
+    assert (first.status_code, "Idempotency-Replay" in first.headers) == (202, False)
+    api.emails.are_replays = True
+    again = _send(api, headers={"Idempotency-Key": "order-17"})
+    assert (again.status_code, again.headers["Idempotency-Replay"]) == (202, "true")
+
+
+def test_what_is_denied_uses_up_no_key(api: FakeApi) -> None:
+    assert _send(api, recipient="", headers={"Idempotency-Key": "order-17"}).status_code == 400
+    assert api.emails.accepted == []
+
+
+@pytest.mark.parametrize("key", ["", "a" * 257, "\u00e9", "a\tb"])
+def test_what_can_not_be_a_key_is_denied(api: FakeApi, key: str) -> None:
+    response = _send(api, headers={"Idempotency-Key": key})
+    assert response.status_code == 400
+    assert response.json is not None
+    assert "Idempotency-Key must be" in response.json["reason"]
+
+
+def test_a_write_with_a_key_that_may_have_happened_is_to_be_repeated_with_it(api: FakeApi) -> None:
+    api.emails.error = StoreOutcomeUnknown("NetworkTimeout")
+    response = _send(api, headers={"Idempotency-Key": "order-17"})
+    assert response.status_code == 503
+    assert response.json is not None
+    assert "request_id" not in response.json
+    assert "repeat the request with the same Idempotency-Key" in response.json["reason"]

@@ -1,0 +1,139 @@
+"""Many clients with few keys, on several API processes that are killed meanwhile: at most one email a key."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+
+import pytest
+import requests
+
+from tests.e2e.conftest import Whole
+from tests.harness.api import Api, email
+from tests.harness.deadline import wait_until
+
+CLIENTS = 64
+KEYS = 20
+CALLS = 12
+"""Of each client that are answered."""
+
+KILLS = 2
+WORKERS = 3
+
+
+@pytest.fixture(scope="module")
+def whole(start_whole: Callable[..., Whole]) -> Whole:
+    started: Whole = start_whole(env={"API_WORKERS": str(WORKERS)})
+    return started
+
+
+@pytest.fixture
+def api(whole: Whole) -> Api:
+    return whole.system.api
+
+
+def send(api: Api, key: str, **fields: object) -> requests.Response:
+    return api.post(email(**fields), Idempotency_Key=key)
+
+
+def test_a_repeated_request_is_answered_alike_and_sends_nothing(whole: Whole, api: Api) -> None:
+    first = send(api, "order-1", message="one")
+    assert (first.status_code, "Idempotency-Replay" in first.headers) == (202, False)
+    again = send(api, "order-1", message="one")
+    assert (again.status_code, again.headers["Idempotency-Replay"]) == (202, "true")
+    assert again.json() == first.json()
+    api.wait_for_status(first.json()["request_id"], "sent")
+    whole.system.provider.assert_accepted_once([first.json()["request_id"]])
+
+
+def test_a_key_with_another_body_is_refused(api: Api) -> None:
+    assert send(api, "order-2", message="one").status_code == 202
+    refused = send(api, "order-2", message="two")
+    assert refused.status_code == 409
+    assert refused.json()["reason"] == "Idempotency-Key was used before with another request"
+
+
+def test_what_was_denied_can_be_corrected_under_the_same_key(api: Api) -> None:
+    assert send(api, "order-3", recipient="nobody").status_code == 400
+    corrected = send(api, "order-3")
+    assert (corrected.status_code, "Idempotency-Replay" in corrected.headers) == (202, False)
+
+
+def test_a_wait_for_the_providers_answer_may_be_repeated(api: Api) -> None:
+    def ask() -> requests.Response:
+        return api.post(email(), Idempotency_Key="order-4", Prefer="wait=10")
+
+    first, again = ask(), ask()
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["request_id"] == again.json()["request_id"]
+    assert again.headers["Idempotency-Replay"] == "true"
+
+
+@dataclass
+class Hammering:
+    """What the clients heard. request_ids: by key."""
+
+    url: str
+    answers: Counter[str] = field(default_factory=Counter)
+    request_ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def client(self, number: int) -> None:
+        """Send with random keys until there were so many answers; whoever hears nothing goes on."""
+        choice = random.Random(number)
+        for _ in range(CALLS):
+            key = f"hammered-{choice.randrange(KEYS)}"
+            wait_until(partial(self.call, key), within=120, what=f"{key} is answered")
+
+    def call(self, key: str) -> bool:
+        """One call, on a connection of its own, so that every worker gets its share; False without answer."""
+        api = Api(self.url)
+        try:
+            response = send(api, key, message=key)
+        except requests.RequestException:
+            self.answers["no answer"] += 1
+            return False
+        finally:
+            api.close()
+        replay = " replay" if "Idempotency-Replay" in response.headers else ""
+        self.answers[f"{response.status_code}{replay}"] += 1
+        if response.status_code == HTTPStatus.ACCEPTED:
+            self.request_ids[key].add(response.json()["request_id"])
+        return True
+
+
+def test_no_key_ever_has_two_emails_whoever_repeats_it_and_whatever_dies(whole: Whole) -> None:
+    system, hammering = whole.system, Hammering(whole.system.api.url)
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        running = [clients.submit(hammering.client, number) for number in range(CLIENTS)]
+        for _ in range(KILLS):
+            enough = hammering.answers.total() + CLIENTS
+            wait_until(partial(has_more, hammering, enough), within=120, what="clients were answered")
+            system.api_process.kill()
+            system.start()
+        for client in running:
+            client.result()
+    print(f"{CLIENTS} clients with {KEYS} keys, API killed {KILLS} times: {dict(hammering.answers)}")
+
+    for key in [f"hammered-{number}" for number in range(KEYS)]:
+        wait_until(partial(is_accepted, hammering, key), within=60, what=f"{key} is accepted")
+    assert set(hammering.answers) <= {"202", "202 replay", "409", "503", "no answer"}
+    assert all(len(request_ids) == 1 for request_ids in hammering.request_ids.values())
+    stored = whole.database["emails"].find({}, {"content.message": 1})
+    emails = Counter(document["content"]["message"] for document in stored)
+    assert {key: emails[key] for key in hammering.request_ids} == dict.fromkeys(hammering.request_ids, 1)
+    request_ids = [request_id for (request_id,) in hammering.request_ids.values()]
+    for request_id in request_ids:
+        system.api.wait_for_status(request_id, "sent")
+    system.provider.assert_accepted_once(request_ids)
+
+
+def has_more(hammering: Hammering, count: int) -> bool:
+    return hammering.answers.total() > count
+
+
+def is_accepted(hammering: Hammering, key: str) -> bool:
+    hammering.call(key)
+    return bool(hammering.request_ids[key])
