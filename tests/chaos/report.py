@@ -10,7 +10,7 @@ from delivery.domain.states import State
 from tests.chaos.evidence import Evidence, acceptances, by_request_id, entries
 from tests.chaos.faults import FAULTS, fault_of
 from tests.chaos.next_steps import has_ended, next_step
-from tests.chaos.oracle import Finding
+from tests.chaos.oracle import Finding, resent_by_policy
 
 Document = dict[str, Any]
 
@@ -24,8 +24,8 @@ class Row:
 
     accepted: by us, as the callers were told. unanswered: those that are there though their caller heard
     nothing, or an error, and sent another. unconfirmed: at some time; cut_off: those of them whose worker was
-    killed or cut off during the call. twice: accepted by the provider more than once. waiting: by state and
-    what comes next.
+    killed or cut off during the call. twice: accepted by the provider more than once, how often, and how often
+    the policy resent it. waiting: by state and what comes next.
     """
 
     accepted: int = 0
@@ -54,7 +54,7 @@ def rows(evidence: Evidence) -> dict[str, Row]:
         row.cut_off += any(entry.get("detail") == "lease ran out" for entry in unconfirmed)
         row.calls += len(ours)
         if acceptances(ours) > 1:
-            row.twice.append(f"{email['_id']} x{acceptances(ours)}")
+            row.twice.append(f"{email['_id']} x{acceptances(ours)} ({resent_by_policy(email)})")
         _count(email, row, evidence)
     return found
 
@@ -74,7 +74,7 @@ def _count(email: Document, row: Row, evidence: Evidence) -> None:
 
 def _lines(name: str, evidence: Evidence, findings: Sequence[Finding]) -> Iterator[str]:
     counted = rows(evidence)
-    head = ("accepted", "unans.", "calls", "unconf.", "cut off", *_COLUMNS, "other", "waiting", "resent")
+    head = ("accepted", "unans.", "calls", "unconf.", "cut off", *_COLUMNS, "other", "waiting", "twice")
     yield f"== {name}: {len(evidence.emails)} emails, {len(evidence.submissions)} calls"
     yield _line("fault", head)
     for fault, row in counted.items():
@@ -106,7 +106,7 @@ def _remarks(counted: dict[str, Row]) -> Iterator[str]:
         if row.waiting:
             yield f"{fault}, waiting: {dict(row.waiting)}"
         if row.twice:
-            named = f"{fault}, resent because the policy says so, and accepted again: {', '.join(row.twice)}"
+            named = f"{fault}, accepted more than once (and resent by policy): {', '.join(row.twice)}"
             yield fill(named, width=130, subsequent_indent="  ", break_on_hyphens=False)
 
 
