@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import requests
@@ -69,6 +70,16 @@ def provider_health(url: str) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     health: dict[str, Any] = answer.json()
     return health
+
+
+def status_of(url: str) -> str:
+    return str(provider_health(url)["status"])
+
+
+def degraded(url: str) -> dict[str, Any]:
+    """What it says, once it is degraded; nothing before."""
+    health = provider_health(url)
+    return health if health["status"] == "degraded" else {}
 
 
 def lane_of(submission: dict[str, Any]) -> str:
@@ -223,7 +234,7 @@ def test_readyz_of_api_and_consumers_tells_of_the_breaker(
     wait_for_probes(database, 1)
     for url in urls:
         health = wait_until(
-            lambda url=url: (seen := provider_health(url))["status"] == "degraded" and seen,
+            partial(degraded, url),
             within=30,
             what="it is degraded",
         )
@@ -234,6 +245,4 @@ def test_readyz_of_api_and_consumers_tells_of_the_breaker(
     system.provider.come_up()
     system.api.wait_for_all(request_ids, "sent", within=60)
     for url in urls:
-        wait_for_value(
-            lambda url=url: provider_health(url)["status"], "ready", within=30, what="it is ready again"
-        )
+        wait_for_value(partial(status_of, url), "ready", within=30, what="it is ready again")

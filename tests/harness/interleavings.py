@@ -269,8 +269,10 @@ class Interleavings(RuleBasedStateMachine):
         """If it still waits as it was seen to."""
         seen = next(seen for seen in self.waiting if self._over(seen.waiting_since))
         self.waiting.remove(seen)
+        over = self._over(seen.waiting_since)
+        assert over is not None
         for _ in range(2 if is_written_twice else 1):
-            self.store.end([seen], self._over(seen.waiting_since), now=self.now)
+            self.store.end([seen], over, now=self.now)
 
     # Questions
 
