@@ -24,8 +24,8 @@ class Row:
 
     accepted: by us, as the callers were told. unanswered: those that are there though their caller heard
     nothing, or an error, and sent another. unconfirmed: at some time; cut_off: those of them whose worker was
-    killed or cut off during the call. twice: accepted by the provider more than once, how often, and how often
-    the policy resent it. waiting: by state and what comes next.
+    killed or cut off during the call. twice: accepted by the provider more than once, with how often, and how
+    often the policy resent it. waiting: by state and what comes next.
     """
 
     accepted: int = 0
