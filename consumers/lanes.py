@@ -251,7 +251,6 @@ class LanesConsumer:
         return await submit_email(
             email,
             provider=self.pace,
-            policy=self._parts.config.lanes[email.lane],
             lease_remaining=self._leases.remaining,
             call_needs=self._call_needs,
             now=utc_now(),

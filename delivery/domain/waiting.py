@@ -38,27 +38,30 @@ OVERDUE = Over(State.DEAD, DeathReason.MAX_WAIT_EXCEEDED.value, OwedTo.DEAD)
 def end_of_waiting(
     *, waiting_since: datetime, expires_at: datetime | None, policy: LanePolicy, now: datetime
 ) -> Over | None:
-    """None while it may wait on. Whatever it waited for: nothing is sent later than its lane allows."""
+    """For an email that waits because the provider is away; None while it may wait on."""
     if expires_at is not None and expires_at <= now:
         return EXPIRED
     return OVERDUE if now - waiting_since > policy.max_wait else None
 
 
-def settle_unsent(claimed: ClaimedEmail, *, policy: LanePolicy, now: datetime) -> Settlement | None:
-    """How a claimed email ends whose time was over before its call; None if it is to be given back."""
-    over = end_of_waiting(
-        waiting_since=claimed.waiting_since, expires_at=claimed.expires_at, policy=policy, now=now
-    )
-    if over is None:
+def has_expired(claimed: ClaimedEmail, *, now: datetime) -> bool:
+    return claimed.expires_at is not None and claimed.expires_at <= now
+
+
+def settle_unsent(claimed: ClaimedEmail, *, now: datetime) -> Settlement | None:
+    """How a claimed email ends that expired before its call; None if it is to be given back.
+
+    max_wait says nothing here: what waited for us, and not for the provider, is sent, late as it is.
+    """
+    if not has_expired(claimed, now=now):
         return None
     return Settlement(
         email_id=claimed.email_id,
         token=claimed.token,
-        state=over.state,
+        state=EXPIRED.state,
         attempts=claimed.attempts,
         waits=claimed.waits,
         at=now,
-        owed=over.owed,
-        reason=over.reason,
+        reason=EXPIRED.reason,
         was_called=False,
     )

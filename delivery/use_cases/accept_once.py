@@ -57,7 +57,7 @@ class AcceptOnce:
         self._clock = clock
 
     def __call__(self, requests: Sequence[KeyedRequest]) -> list[Once | PostroomError]:
-        """Each request's emails, or the error that its caller hears. Raises StoreUnavailable; repeat it then."""
+        """Each request's emails, or the error that its caller hears. Raises StoreUnavailable."""
         firsts: dict[str, KeyedRequest] = {}
         for request in requests:
             firsts.setdefault(request.record.record_id, request)

@@ -65,7 +65,7 @@ def _settle(
     email: ClaimedEmail, answer: Answer | None, *, policy: LanePolicy, checks: CheckPolicy, now: datetime
 ) -> Settlement | None:
     if answer is None:
-        return settle_unsent(email, policy=policy, now=now)
+        return settle_unsent(email, now=now)
     settlement = settle(email, answer, policy=policy, now=now)
     return replace(settlement, question=_question(email, settlement, policy=policy, checks=checks))
 

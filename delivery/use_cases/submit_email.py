@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from delivery.domain.emails import ClaimedEmail
-from delivery.domain.lanes import LanePolicy
 from delivery.domain.outcomes import Answer
-from delivery.domain.waiting import end_of_waiting
+from delivery.domain.waiting import has_expired
 
 
 class Provider(Protocol):
@@ -20,17 +19,16 @@ async def submit_email(
     email: ClaimedEmail,
     *,
     provider: Provider,
-    policy: LanePolicy,
     lease_remaining: Callable[[str], timedelta],
     call_needs: timedelta,
     now: datetime,
 ) -> Answer | None:
-    """Call the provider; None when the email's time is over, or its claim no longer lasts for a whole call.
+    """Call the provider; None when the email has expired, or its claim no longer lasts for a whole call.
 
     The check of the lease is the last thing before the call, on the monotonic clock: a worker that was
     stopped for longer than its lease and woken must not send what another one may have taken over.
     """
-    if end_of_waiting(waiting_since=email.waiting_since, expires_at=email.expires_at, policy=policy, now=now):
+    if has_expired(email, now=now):
         return None
     if lease_remaining(email.token) <= call_needs:
         return None

@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.domain.owed import OwedTo
 from delivery.domain.states import State
 from delivery.domain.waiting import EXPIRED, OVERDUE, Over, end_of_waiting, settle_unsent
 from tests.unit.delivery.builders import NOW, claimed, policy, seconds
@@ -36,19 +35,12 @@ def test_an_email_ends_no_earlier_than_it_says() -> None:
     assert _end(waited=seconds(1), expires_in=seconds(0.001)) is None
 
 
-def test_a_claimed_email_whose_time_is_not_over_is_given_back() -> None:
-    assert settle_unsent(claimed(), policy=policy(max_wait=MAX_WAIT), now=NOW + MAX_WAIT) is None
-
-
-def test_a_claimed_email_that_waited_too_long_dies_without_an_attempt_and_owes_its_letter() -> None:
-    email = claimed(attempts=2, waits=3)
-    settled = settle_unsent(email, policy=policy(max_wait=MAX_WAIT), now=NOW + MAX_WAIT + seconds(1))
-    assert settled is not None
-    assert (settled.state, settled.reason, settled.owed) == (State.DEAD, "max_wait_exceeded", OwedTo.DEAD)
-    assert (settled.attempts, settled.waits, settled.was_called) == (2, 3, False)
+@pytest.mark.parametrize("waited", [seconds(0), MAX_WAIT * 2])
+def test_a_claimed_email_whose_time_is_not_over_is_given_back(waited: timedelta) -> None:
+    assert settle_unsent(claimed(waiting_since=NOW - waited), now=NOW) is None
 
 
 def test_a_claimed_email_that_expired_before_its_call_owes_nothing() -> None:
-    settled = settle_unsent(claimed(expires_at=NOW), policy=policy(), now=NOW)
+    settled = settle_unsent(claimed(expires_at=NOW), now=NOW)
     assert settled is not None
     assert (settled.state, settled.owed, settled.was_called) == (State.EXPIRED, None, False)

@@ -127,14 +127,20 @@ def test_nothing_else_leaves_a_question_open(outcome: Outcome) -> None:
     assert claims.settled[0].question is None
 
 
-def test_what_was_not_called_in_its_time_ends_and_is_not_given_back() -> None:
+def test_what_expired_before_its_call_ends_and_is_not_given_back() -> None:
     claims = Claims()
-    overdue = claimed(email_id="a", waiting_since=NOW - seconds(1) - POLICIES[Lane.TRANSACTIONAL].max_wait)
-    settled = _settle(claims, (overdue, None), (claimed(email_id="b", expires_at=NOW), None))
-    assert [settlement.state for settlement in claims.settled] == [State.DEAD, State.EXPIRED]
-    assert not any(settlement.was_called for settlement in claims.settled)
+    settled = _settle(claims, (claimed(expires_at=NOW), None))
+    (settlement,) = claims.settled
+    assert (settlement.state, settlement.was_called) == (State.EXPIRED, False)
     assert claims.given_back == []
-    assert [happening.state for happening in settled.happened] == [State.DEAD, State.EXPIRED]
+    assert [happening.state for happening in settled.happened] == [State.EXPIRED]
+
+
+def test_what_waited_long_for_us_and_was_not_called_is_given_back() -> None:
+    claims = Claims()
+    late = claimed(waiting_since=NOW - seconds(1) - POLICIES[Lane.TRANSACTIONAL].max_wait)
+    _settle(claims, (late, None))
+    assert (claims.settled, claims.given_back) == ([], [late])
 
 
 def test_the_store_is_not_bothered_with_nothing() -> None:

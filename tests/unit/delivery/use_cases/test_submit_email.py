@@ -1,15 +1,14 @@
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.use_cases.submit_email import submit_email
-from tests.unit.delivery.builders import NOW, claimed, policy, seconds
+from tests.unit.delivery.builders import NOW, claimed, seconds
 
 NEEDS = seconds(17)
-MAX_WAIT = seconds(300)
 
 
 class Provider:
@@ -28,7 +27,6 @@ def _submit(
         submit_email(
             email or claimed(),
             provider=provider,
-            policy=policy(max_wait=MAX_WAIT),
             lease_remaining=lambda token: remaining if token == "token" else seconds(0),
             call_needs=NEEDS,
             now=NOW,
@@ -49,18 +47,19 @@ def test_nothing_is_called_under_a_lease_that_may_end_before_the_call(remaining:
     assert provider.submitted == []
 
 
-@pytest.mark.parametrize(
-    "too_late",
-    [{"expires_at": NOW}, {"waiting_since": NOW - MAX_WAIT - seconds(1)}],
-    ids=["expired", "overdue"],
-)
-def test_an_email_whose_time_is_over_is_not_submitted(too_late: dict[str, datetime]) -> None:
+def test_an_email_whose_time_is_over_is_not_submitted() -> None:
     provider = Provider()
-    assert _submit(provider, claimed(**too_late)) is None
+    assert _submit(provider, claimed(expires_at=NOW)) is None
     assert provider.submitted == []
+
+
+def test_an_email_that_waited_long_for_us_is_submitted() -> None:
+    provider = Provider()
+    _submit(provider, claimed(waiting_since=NOW - timedelta(days=30)))
+    assert len(provider.submitted) == 1
 
 
 def test_an_email_that_has_just_its_time_is_submitted() -> None:
     provider = Provider()
-    _submit(provider, claimed(expires_at=NOW + seconds(1), waiting_since=NOW - MAX_WAIT))
+    _submit(provider, claimed(expires_at=NOW + seconds(1)))
     assert len(provider.submitted) == 1
