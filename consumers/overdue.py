@@ -9,6 +9,7 @@ from consumers.leading import lead
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
+from delivery.domain.breaker import Breaker
 from delivery.use_cases.end_overdue import EndOverdue
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,17 @@ async def end_overdue_forever(
     *,
     outbox: Outbox,
     announcer: Announcer,
-    is_open: Callable[[], bool],
+    breaker: Callable[[], Breaker],
     counters: Counters,
 ) -> None:
     end_overdue = EndOverdue(emails=parts.store.overdue, lanes=parts.config.lanes)
 
+    def is_open() -> bool:
+        return not breaker().is_closed
+
     async def turn() -> None:
-        ended = await asyncio.to_thread(lambda: end_overdue(now=utc_now()))
+        away_since = breaker().since or utc_now()
+        ended = await asyncio.to_thread(lambda: end_overdue(away_since=away_since, now=utc_now()))
         outbox.hand_over(ended.owed)
         announcer.tell(ended.happened)
         counters.add_states(Count.OVERDUE, ended.happened)

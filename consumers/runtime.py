@@ -124,7 +124,11 @@ class Consumers:
             ),
             self._breaker.run(self._lanes),
             end_overdue_forever(
-                parts, outbox=outbox, announcer=announcer, is_open=self._is_open, counters=counters
+                parts,
+                outbox=outbox,
+                announcer=announcer,
+                breaker=lambda: self._breaker.state,
+                counters=counters,
             ),
             ask_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
             decide_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
@@ -132,9 +136,6 @@ class Consumers:
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),
         ]
-
-    def _is_open(self) -> bool:
-        return not self._breaker.is_closed
 
     async def _prepare_store(self) -> None:
         """The loops' queries name their indexes, so these come first; and the lanes heed the breaker."""

@@ -63,14 +63,17 @@ class EndOverdue:
         self._lengths: dict[Way, timedelta] = {}
         self._parts: dict[Way, _Part] = {}
 
-    def __call__(self, *, now: datetime) -> Ended:
-        """One turn, the most urgent way first. Raises StoreUnavailable; safe to run twice at once."""
+    def __call__(self, *, away_since: datetime, now: datetime) -> Ended:
+        """One turn, the most urgent way first. Raises StoreUnavailable; safe to run twice at once.
+
+        away_since: since when nothing is taken out. What waited longer has waited for us before that.
+        """
         ended = Ended()
         for way in WAYS:
-            self._turn(way, ended, now=now)
+            self._turn(way, ended, away_since=away_since, now=now)
         return ended
 
-    def _turn(self, way: Way, ended: Ended, *, now: datetime) -> None:
+    def _turn(self, way: Way, ended: Ended, *, away_since: datetime, now: datetime) -> None:
         part = self._parts.pop(way, None) or self._first(way, now=now)
         try:
             found = self._emails.waiting(way, since=part.since, until=part.until, skip=part.seen, limit=BATCH)
@@ -80,7 +83,12 @@ class EndOverdue:
         over: dict[Over, list[Waiting]] = {}
         waits_on: list[Waiting] = []
         for email in found:
-            how = self._over(way, email, now=now)
+            how = end_of_waiting(
+                waiting_since=max(email.waiting_since, away_since),
+                expires_at=email.expires_at,
+                policy=self._lanes[way.lane],
+                now=now,
+            )
             (waits_on if how is None else over.setdefault(how, [])).append(email)
         for how, emails in over.items():
             written = self._emails.end(emails, how, now=now)
@@ -100,14 +108,6 @@ class EndOverdue:
         max_wait = self._lanes[way.lane].max_wait
         length = self._lengths.get(way, min(max_wait / PARTS, LONGEST_AT_FIRST))
         return _Part(None, 0, now - max_wait, length)
-
-    def _over(self, way: Way, email: Waiting, *, now: datetime) -> Over | None:
-        return end_of_waiting(
-            waiting_since=email.waiting_since,
-            expires_at=email.expires_at,
-            policy=self._lanes[way.lane],
-            now=now,
-        )
 
 
 def _part_after(

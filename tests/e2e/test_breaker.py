@@ -185,6 +185,12 @@ def test_an_open_breaker_stays_open_over_a_restart_until_it_is_time_for_a_probe(
     system.provider.go_down(mode="503")
     request_ids = system.api.send_many(in_all_lanes(20))
     opened = wait_for_probes(database, 0)
+    wait_for_value(
+        lambda: database["emails"].count_documents({"state": "submitting"}),
+        0,
+        within=60,
+        what="what was claimed and not called is given back",
+    )
     one, other = system.consumers
     one.kill()
     other.stop(within=30)

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tests.unit.delivery.builders import NOW, owed_email, policy, seconds
 
 MAX_WAIT = timedelta(minutes=5)
 LANES = {lane: policy(max_wait=MAX_WAIT) for lane in Lane}
+AWAY_SINCE = NOW - timedelta(days=1)
 STANDARD = Way(Lane.STANDARD, 1)
 
 
@@ -66,7 +68,7 @@ def _go_round(emails: Emails, *, turns: int = 100) -> Ended:
     """So many turns, each a second after the last; all that ended."""
     end_overdue, all_ended = EndOverdue(emails=emails, lanes=LANES), Ended()
     for turn in range(turns):
-        ended = end_overdue(now=NOW + seconds(turn * 0.001))
+        ended = end_overdue(away_since=AWAY_SINCE, now=NOW + seconds(turn * 0.001))
         all_ended.owed += ended.owed
         all_ended.happened += ended.happened
     return all_ended
@@ -96,11 +98,20 @@ def test_what_came_before_its_lanes_wait_began_ends_in_the_first_turn() -> None:
     assert emails.ended == {"a": OVERDUE}
 
 
+@pytest.mark.parametrize(("away_for", "ends"), [(299, False), (301, True)])
+def test_what_had_waited_for_us_before_has_all_its_lanes_wait_from_then_on(
+    away_for: float, ends: bool
+) -> None:
+    emails = Emails(_waiting("a", waited=9000, came=-9000))
+    EndOverdue(emails=emails, lanes=LANES)(away_since=NOW - seconds(away_for), now=NOW)
+    assert bool(emails.ended) is ends
+
+
 def test_each_lane_has_its_own_patience() -> None:
     emails = Emails(_waiting("a", waited=400, came=-400), way=Way(Lane.BULK, 0))
     end_overdue = EndOverdue(emails=emails, lanes={**LANES, Lane.BULK: policy(max_wait=MAX_WAIT * 2)})
     for _ in range(20):
-        end_overdue(now=NOW)
+        end_overdue(away_since=AWAY_SINCE, now=NOW)
     assert emails.looked_at == {"a"}
     assert emails.ended == {}
 
