@@ -68,7 +68,7 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
         record = KeyRecord(
             record_id=record_id(email.tenant_id, key),
             tenant_id=email.tenant_id,
-            fingerprint=parts.contract.fingerprint(body),
+            fingerprint=parts.contract.fingerprint(body, lane=email.request.lane),
             email_ids=(email.email_id,),
             created_at=email.accepted_at,
         )

@@ -3,19 +3,21 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.batch_consumer import BatchConsumer, Refusal
-from consumers.ingest_message import read_ingest, reply_to
+from consumers.ingest_message import keyed, read_ingest, reply_to
 from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import NewEmail
-from delivery.domain.errors import InvalidRequest, NotAllowed, NotStored
+from delivery.domain.errors import InvalidRequest, KeyReused, NotAllowed, NotStored
 from delivery.domain.tenants import Tenant
 from delivery.use_cases.accept_emails import accept_emails
+from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
 from delivery.use_cases.identify_callers import Publishers
 from delivery.use_cases.messages import Outgoing
 
@@ -29,6 +31,7 @@ REUSED = "message_id was used before with other content"
 class _Readable:
     message: AbstractIncomingMessage
     email: NewEmail
+    keyed: KeyedRequest | None
 
 
 def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
@@ -39,9 +42,9 @@ def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchCo
         tenants = await until_store_answers(lambda: publishers.of(users))
         # On a thread: a batch may be 50 bodies of the largest size, and critical emails wait for this loop.
         readable, refusals = await asyncio.to_thread(_read, batch, parts, tenants)
-        reused = await until_store_answers(lambda: _accept(readable, parts, outbox))
-        refusals += [Refusal(item.message, REUSED) for item in reused]
-        await _reply(readable, refusals, parts)
+        accepted = await until_store_answers(lambda: _accept(readable, parts, outbox))
+        refusals += accepted.refusals
+        await _reply(readable, accepted.email_ids, refusals, parts)
         return refusals
 
     return BatchConsumer(
@@ -63,23 +66,31 @@ def _read(
                 max_body_bytes=parts.config.api.max_body_bytes,
                 now=now,
             )
+            request = keyed(message, email, contract=parts.contract)
         except (InvalidRequest, NotAllowed) as error:
             refusals.append(Refusal(message, str(error)))
         else:
-            readable.append(_Readable(message, email))
+            readable.append(_Readable(message, email, request))
     return readable, refusals
 
 
-def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox) -> list[_Readable]:
-    """Accept; returns those whose message_id was used before with other content.
+def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox) -> "_Accepted":
+    """Raises NotStored if the store did not take one: repeated one by one, the others are known by then."""
+    accepted = _Accepted()
+    _accept_plain([item for item in readable if item.keyed is None], accepted, parts, outbox)
+    _accept_keyed([item for item in readable if item.keyed is not None], accepted, parts, outbox)
+    return accepted
 
-    Raises NotStored if the store did not take one of them: repeated one by one, the others are known by then.
-    """
+
+def _accept_plain(
+    readable: Sequence[_Readable], accepted: "_Accepted", parts: ConsumerParts, outbox: Outbox
+) -> None:
+    """The id of an email is made from its message, so a resend finds the first one."""
     firsts: dict[str, NewEmail] = {}
     for item in readable:
         firsts.setdefault(item.email.email_id, item.email)
     if not firsts:
-        return []
+        return
     inserted = accept_emails(
         list(firsts.values()), emails=parts.store.emails, hand_over=outbox.hand_over_from_thread
     )
@@ -90,10 +101,53 @@ def _accept(readable: Sequence[_Readable], parts: ConsumerParts, outbox: Outbox)
         for item in readable
         if item.email.email_id in inserted.known or item.email is not firsts[item.email.email_id]
     ]
-    if not repeated:
-        return []
-    hashes = _content_hashes([item.email for item in repeated], parts)
-    return [item for item in repeated if hashes.get(item.email.email_id) != item.email.content_hash]
+    accepted.take(readable)
+    accepted.refuse_reused(repeated, parts)
+
+
+def _accept_keyed(
+    readable: Sequence[_Readable], accepted: "_Accepted", parts: ConsumerParts, outbox: Outbox
+) -> None:
+    """Nobody can be told to wait here, so what another request began is finished at once."""
+    if not readable:
+        return
+    accept_once = AcceptOnce(
+        keys=parts.store.idempotency_keys,
+        emails=parts.store.emails,
+        hand_over=outbox.hand_over_from_thread,
+        clock=utc_now,
+        patience=timedelta(0),
+    )
+    answers = accept_once([item.keyed for item in readable if item.keyed is not None])
+    ours = []
+    for item, answer in zip(readable, answers, strict=True):
+        if isinstance(answer, Once):
+            accepted.email_ids[id(item.message)] = answer.email_ids[0]
+            if answer.email_ids[0] == item.email.email_id:
+                ours.append(item)
+        elif isinstance(answer, KeyReused):
+            accepted.refusals.append(Refusal(item.message, str(answer)))
+        else:
+            raise answer
+    accepted.refuse_reused(ours, parts)
+
+
+@dataclass(slots=True)
+class _Accepted:
+    """email_ids: by the identity of their messages."""
+
+    email_ids: dict[int, str] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def take(self, readable: Sequence[_Readable]) -> None:
+        self.email_ids.update({id(item.message): item.email.email_id for item in readable})
+
+    def refuse_reused(self, repeated: Sequence[_Readable], parts: ConsumerParts) -> None:
+        """Refuse those whose message_id was used before with other content."""
+        hashes = _content_hashes([item.email for item in repeated], parts)
+        for item in repeated:
+            if hashes.get(item.email.email_id) != item.email.content_hash:
+                self.refusals.append(Refusal(item.message, REUSED))
 
 
 def _content_hashes(emails: Sequence[NewEmail], parts: ConsumerParts) -> dict[str, str]:
@@ -104,11 +158,16 @@ def _content_hashes(emails: Sequence[NewEmail], parts: ConsumerParts) -> dict[st
     return hashes
 
 
-async def _reply(readable: Sequence[_Readable], refusals: Sequence[Refusal], parts: ConsumerParts) -> None:
+async def _reply(
+    readable: Sequence[_Readable],
+    email_ids: Mapping[int, str],
+    refusals: Sequence[Refusal],
+    parts: ConsumerParts,
+) -> None:
     """Answer those who asked; a reply that fails changes nothing."""
     denied = {id(refusal.message) for refusal in refusals}
     replies = [
-        _answer(item.message, status="accepted", request_id=item.email.email_id)
+        _answer(item.message, status="accepted", request_id=email_ids[id(item.message)])
         for item in readable
         if id(item.message) not in denied
     ]

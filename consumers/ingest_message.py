@@ -13,8 +13,10 @@ from aio_pika.abc import AbstractIncomingMessage
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest
+from delivery.domain.idempotency import KeyRecord, check_key, record_id
 from delivery.domain.lanes import Lane
 from delivery.domain.tenants import Tenant
+from delivery.use_cases.accept_once import KeyedRequest
 from topology import names
 
 _DIRECT_REPLY_TO = re.compile(r"amq\.rabbitmq\.reply-to\.([A-Za-z0-9+/=]+)\.([A-Za-z0-9+/=]+)")
@@ -68,6 +70,25 @@ def read_ingest(
         accepted_at=now,
         content_hash=content_hash(message.body, lane=lane),
     )
+
+
+def keyed(
+    message: AbstractIncomingMessage, email: NewEmail, *, contract: SendContract
+) -> KeyedRequest | None:
+    """The message's email under its idempotency key; None without one. Raises InvalidRequest."""
+    key = message.headers.get(names.IDEMPOTENCY_KEY_HEADER)
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise InvalidRequest(f"{names.IDEMPOTENCY_KEY_HEADER} header must be a string")
+    record = KeyRecord(
+        record_id=record_id(email.tenant_id, check_key(key)),
+        tenant_id=email.tenant_id,
+        fingerprint=contract.fingerprint(message.body, lane=email.request.lane),
+        email_ids=(email.email_id,),
+        created_at=email.accepted_at,
+    )
+    return KeyedRequest(record=record, emails=(email,))
 
 
 def content_hash(body: bytes, *, lane: Lane) -> str:

@@ -26,6 +26,8 @@ HELD_KEY = "held"
 REJECTED_KEY = "rejected"
 PROVIDER_EVENT_KEY = "provider_event"
 
+IDEMPOTENCY_KEY_HEADER = "idempotency-key"
+
 DELAY_PREFIX = "delay."
 
 

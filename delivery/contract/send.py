@@ -46,9 +46,12 @@ class SendContract:
         self._schema = SendSchema()
         self._denied = frozenset({"subject", "text"}) - extra_fields
 
-    def fingerprint(self, raw: bytes) -> str:
-        """What two requests with one idempotency key must have in common. Raises InvalidRequest."""
-        return fingerprint(_parse_object(raw))
+    def fingerprint(self, raw: bytes, *, lane: Lane) -> str:
+        """What two requests with one idempotency key must have in common, whichever way they come.
+
+        lane: the email's, which over AMQP is not in the body. Raises InvalidRequest.
+        """
+        return fingerprint({**_parse_object(raw), "lane": lane.value})
 
     def parse(self, raw: bytes, *, now: datetime, lane: Lane | None = None) -> EmailRequest:
         """Parse and validate. Raises InvalidRequest whose reason names the field.

@@ -13,8 +13,8 @@ from enum import StrEnum
 from delivery.domain.errors import InvalidRequest
 
 KEPT = timedelta(hours=24)
-FINISHED_BY_OTHERS_AFTER = timedelta(seconds=1)
-"""Until then the first request is taken to be still at it."""
+PATIENCE = timedelta(seconds=1)
+"""Until then the first request is taken to be still at it, where a second one can be told to wait."""
 
 LONGEST_KEY = 256
 
@@ -60,7 +60,9 @@ def fingerprint(body: Json) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def repeat_of(record: KeyRecord, *, fingerprint: str, found: set[str], now: datetime) -> Repeat:
+def repeat_of(
+    record: KeyRecord, *, fingerprint: str, found: set[str], patience: timedelta, now: datetime
+) -> Repeat:
     """What a request is that found this record. found: those of the record's emails that there are."""
     if now - record.created_at >= KEPT:
         return Repeat.EXPIRED
@@ -68,7 +70,7 @@ def repeat_of(record: KeyRecord, *, fingerprint: str, found: set[str], now: date
         return Repeat.OTHER_BODY
     if found.issuperset(record.email_ids):
         return Repeat.REPLAY
-    is_late = now - record.created_at >= FINISHED_BY_OTHERS_AFTER
+    is_late = now - record.created_at >= patience
     return Repeat.UNFINISHED if is_late else Repeat.IN_FLIGHT
 
 

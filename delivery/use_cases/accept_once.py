@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import KeyInFlight, KeyReused, NotStored, PostroomError
-from delivery.domain.idempotency import KeyRecord, Repeat, repeat_of
+from delivery.domain.idempotency import PATIENCE, KeyRecord, Repeat, repeat_of
 from delivery.domain.inserted import Inserted
 from delivery.use_cases.accept_emails import HandOver, NewEmails, accept_emails
 
@@ -49,12 +49,20 @@ class AcceptOnce:
     """Accepts a batch of requests in a few calls to the store."""
 
     def __init__(
-        self, *, keys: Keys, emails: Emails, hand_over: HandOver, clock: Callable[[], datetime]
+        self,
+        *,
+        keys: Keys,
+        emails: Emails,
+        hand_over: HandOver,
+        clock: Callable[[], datetime],
+        patience: timedelta = PATIENCE,
     ) -> None:
+        """patience: how long a request that is not finished is left to whoever began it."""
         self._keys = keys
         self._emails = emails
         self._hand_over = hand_over
         self._clock = clock
+        self._patience = patience
 
     def __call__(self, requests: Sequence[KeyedRequest]) -> list[Once | PostroomError]:
         """Each request's emails, or the error that its caller hears. Raises StoreUnavailable."""
@@ -79,7 +87,13 @@ class AcceptOnce:
         record = known.get(request.record.record_id)
         if record is None:  # it expired between two calls to the store
             return KeyInFlight()
-        match repeat_of(record, fingerprint=request.record.fingerprint, found=found, now=self._clock()):
+        match repeat_of(
+            record,
+            fingerprint=request.record.fingerprint,
+            found=found,
+            patience=self._patience,
+            now=self._clock(),
+        ):
             case Repeat.OTHER_BODY:
                 return KeyReused()
             case Repeat.REPLAY:

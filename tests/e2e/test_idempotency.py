@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.e2e.conftest import Whole
+from tests.harness.amqp import AmqpClient, Outgoing
 from tests.harness.api import Api, email
 from tests.harness.deadline import wait_until
 
@@ -23,11 +24,31 @@ CALLS = 12
 KILLS = 2
 WORKERS = 3
 
+Publish = Callable[..., dict[str, str]]
+
 
 @pytest.fixture(scope="module")
 def whole(start_whole: Callable[..., Whole]) -> Whole:
     started: Whole = start_whole(env={"API_WORKERS": str(WORKERS)})
     return started
+
+
+@pytest.fixture
+def publish(whole: Whole) -> Iterator[Publish]:
+    """Publishes an email with a key over AMQP, and returns the reply."""
+    client = AmqpClient(whole.vhost.service_url)
+
+    def publish(key: str, *, message_id: str, text: str) -> dict[str, str]:
+        message = Outgoing(
+            body=email(message=text),
+            message_id=message_id,
+            user_id=whole.vhost.service,
+            headers={"idempotency-key": key},
+        )
+        return client.call("email.ingest", "transactional.shop", message, within=30)
+
+    yield publish
+    client.close()
 
 
 @pytest.fixture
@@ -60,6 +81,28 @@ def test_what_was_denied_can_be_corrected_under_the_same_key(api: Api) -> None:
     assert send(api, "order-3", recipient="nobody").status_code == 400
     corrected = send(api, "order-3")
     assert (corrected.status_code, "Idempotency-Replay" in corrected.headers) == (202, False)
+
+
+def test_a_key_is_one_key_over_http_and_amqp(whole: Whole, api: Api, publish: Publish) -> None:
+    sent = send(api, "order-5", message="one", lane="transactional").json()
+    assert publish("order-5", message_id="m1", text="one") == sent
+    assert publish("order-5", message_id="m2", text="one") == sent
+    refused = publish("order-5", message_id="m3", text="two")
+    assert refused["reason"] == "Idempotency-Key was used before with another request"
+
+
+def test_what_comes_first_over_amqp_is_repeated_over_http(api: Api, publish: Publish) -> None:
+    first = publish("order-6", message_id="m4", text="one")
+    assert publish("order-6", message_id="m4", text="one") == first
+    again = send(api, "order-6", message="one")
+    assert (again.json(), again.headers["Idempotency-Replay"]) == (first, "true")
+
+
+def test_a_message_id_is_used_once_whatever_its_key(publish: Publish) -> None:
+    first = publish("order-7", message_id="m5", text="one")
+    assert publish("order-8", message_id="m5", text="one") == first
+    refused = publish("order-9", message_id="m5", text="two")
+    assert refused["reason"] == "message_id was used before with other content"
 
 
 def test_a_wait_for_the_providers_answer_may_be_repeated(api: Api) -> None:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import (
-    FINISHED_BY_OTHERS_AFTER,
     KEPT,
+    PATIENCE,
     Json,
     KeyRecord,
     Repeat,
@@ -78,9 +78,9 @@ def test_any_other_difference_makes_another_body(one: Json, other: Json) -> None
         ("other", {"1", "2"}, MOMENT, Repeat.OTHER_BODY),
         ("other", set(), MOMENT, Repeat.OTHER_BODY),
         ("f", set(), MOMENT, Repeat.IN_FLIGHT),
-        ("f", {"1"}, FINISHED_BY_OTHERS_AFTER - MOMENT, Repeat.IN_FLIGHT),
-        ("f", {"1"}, FINISHED_BY_OTHERS_AFTER, Repeat.UNFINISHED),
-        ("f", set(), FINISHED_BY_OTHERS_AFTER, Repeat.UNFINISHED),
+        ("f", {"1"}, PATIENCE - MOMENT, Repeat.IN_FLIGHT),
+        ("f", {"1"}, PATIENCE, Repeat.UNFINISHED),
+        ("f", set(), PATIENCE, Repeat.UNFINISHED),
         ("f", {"1", "2"}, KEPT, Repeat.EXPIRED),
         ("other", set(), KEPT, Repeat.EXPIRED),
     ],
@@ -88,4 +88,6 @@ def test_any_other_difference_makes_another_body(one: Json, other: Json) -> None
 def test_what_a_repeated_request_is(
     fingerprint: str, found: set[str], after: timedelta, repeat: Repeat
 ) -> None:
-    assert repeat_of(RECORD, fingerprint=fingerprint, found=found, now=NOW + after) is repeat
+    assert (
+        repeat_of(RECORD, fingerprint=fingerprint, found=found, patience=PATIENCE, now=NOW + after) is repeat
+    )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import KeyInFlight, KeyReused, NotStored, PostroomError, StoreUnavailable
-from delivery.domain.idempotency import FINISHED_BY_OTHERS_AFTER, KEPT, KeyRecord
+from delivery.domain.idempotency import KEPT, PATIENCE, KeyRecord
 from delivery.domain.inserted import Inserted
 from delivery.domain.owed import OwedEmail
 from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
@@ -136,7 +136,7 @@ def test_after_a_second_it_finishes_what_the_first_began_under_the_same_ids() ->
     with pytest.raises(StoreUnavailable):
         world.accept(world.request("1", "2"))
     world.dies_after = None
-    world.now += FINISHED_BY_OTHERS_AFTER
+    world.now += PATIENCE
     assert world.accept(world.request("3", "4"), world.request("5", "6")) == [Once(("1", "2"), True)] * 2
     assert list(world.emails) == ["1", "2"]
 
@@ -163,7 +163,7 @@ def test_what_the_store_does_not_take_fails_for_its_caller_alone(not_taken: str)
         st.tuples(
             st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), min_size=1, max_size=4),
             st.none() | st.integers(0, 4),
-            st.sampled_from([timedelta(0), FINISHED_BY_OTHERS_AFTER]),
+            st.sampled_from([timedelta(0), PATIENCE]),
         ),
         max_size=12,
     )
