@@ -45,13 +45,15 @@ class _Part:
     """A part of the time in which a way's messages came: the next to look at.
 
     seen: how many that came exactly at ``since`` were seen and wait on. length: of the next part. A part of a
-    dense backlog must be short: SecantusDB reads all of it, whatever the limit.
+    dense backlog must be short: SecantusDB reads all of it, whatever the limit. is_last: it reaches to what
+    was now when it was made.
     """
 
     since: datetime | None
     seen: int
     until: datetime
     length: timedelta
+    is_last: bool = False
 
 
 class EndOverdue:
@@ -100,7 +102,7 @@ class EndOverdue:
             part, found, waits_on=waits_on, longest=self._lanes[way.lane].max_wait, now=now
         )
         self._lengths[way] = following.length
-        if following.since is None or following.since < now:
+        if len(found) == BATCH or not part.is_last:
             self._parts[way] = following
 
     def _first(self, way: Way, *, now: datetime) -> _Part:
@@ -116,14 +118,16 @@ def _part_after(
     """The rest of this part, if it was too much for one turn, or the next one."""
     if len(found) < BATCH:
         length = min(part.length * 2, longest) if len(found) < BATCH / 4 else part.length
-        return _Part(part.until, 0, min(part.until + length, now), length)
+        until = min(part.until + length, now)
+        return _Part(part.until, 0, until, length, is_last=until == now)
     if not waits_on:
         return part  # all of these are gone from it
     at = found[-1].came_at
     seen_before = part.seen if part.since == at else 0
     seen = seen_before + sum(email.came_at == at for email in waits_on)
     length = max(part.length / SHRINK, SHORTEST)
-    return _Part(at, seen, min(part.until, at + length), length)
+    until = min(part.until, at + length)
+    return _Part(at, seen, until, length, is_last=part.is_last and until == part.until)
 
 
 def _happening(way: Way, email: Waiting, over: Over, *, now: datetime) -> Happening:

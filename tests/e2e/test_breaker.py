@@ -147,7 +147,7 @@ def test_a_refused_credential_stops_all_at_once_with_one_alarm_and_no_attempt_sp
 def test_what_waits_too_long_ends_while_the_breaker_is_open(
     start_system: Callable[..., System], database: StoreDatabase, vhost: VirtualHost
 ) -> None:
-    system = start_system(config=config(critical='max_wait = "4s"'), consumers=2)
+    system = start_system(config=config(longest_pause="10s", critical='max_wait = "4s"'), consumers=2)
     system.provider.go_down(mode="503")
     opening = system.api.send_many([email(lane="transactional")] * RUN * 3)
     wait_for_probes(database, 0)
@@ -158,7 +158,9 @@ def test_what_waits_too_long_ends_while_the_breaker_is_open(
     system.api.wait_for_all([*overdue, *expiring], "failed", within=60)
     answers = [*system.api.statuses(overdue), *system.api.statuses(expiring)]
     ends = Counter((answer["detail"], answer.get("reason")) for answer in answers)
-    print(f"while open: {dict(ends)}, {system.provider.received() - already} calls")
+    calls = system.provider.received() - already
+    print(f"while open: {dict(ends)}, {calls} calls")
+    assert calls < len(overdue) / 2, "they end where they wait, not as probes"
     assert {detail for detail, _ in ends} == {"dead", "expired"}
     assert {answer["reason"] for answer in answers if answer["detail"] == "dead"} == {"max_wait_exceeded"}
     assert {answer["detail"] for answer in system.api.statuses(overdue)} == {"dead"}

@@ -107,6 +107,17 @@ def test_what_had_waited_for_us_before_has_all_its_lanes_wait_from_then_on(
     assert bool(emails.ended) is ends
 
 
+def test_what_is_not_over_its_time_yet_is_looked_at_again_and_again() -> None:
+    emails = Emails(_waiting("overdue"), _waiting("expired", expires_in=100))
+    end_overdue = EndOverdue(emails=emails, lanes=LANES)
+    ended = []
+    for second in range(330):
+        if end_overdue(away_since=AWAY_SINCE, now=NOW + seconds(second)).happened:
+            ended.append(second)
+    assert emails.ended == {"overdue": OVERDUE, "expired": EXPIRED}
+    assert all(late in range(10) for late in (ended[0] - 100, ended[1] - 300))
+
+
 def test_each_lane_has_its_own_patience() -> None:
     emails = Emails(_waiting("a", waited=400, came=-400), way=Way(Lane.BULK, 0))
     end_overdue = EndOverdue(emails=emails, lanes={**LANES, Lane.BULK: policy(max_wait=MAX_WAIT * 2)})
