@@ -1,8 +1,8 @@
 """2,500 emails, a provider that fails and goes away, webhooks that repeat and overtake each other."""
 
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import cycle, islice
 
@@ -41,7 +41,7 @@ def test_all_are_sent_and_each_is_accepted_once(
     with ThreadPoolExecutor(2) as senders:
         over_http = senders.submit(send_over_http, system)
         over_amqp = senders.submit(send_over_amqp, service, vhost)
-        break_down_now_and_then(system.provider)
+        break_down_now_and_then(system.provider, while_sending=[over_http, over_amqp])
         request_ids = over_http.result() + over_amqp.result()
     assert len(set(request_ids)) == ALL
 
@@ -88,14 +88,18 @@ def send_over_amqp(service: AmqpClient, vhost: VirtualHost) -> list[str]:
     return [answer["request_id"] for answer in answers.values()]
 
 
-def has_received(provider: Provider, count: int) -> bool:
+def has_received(provider: Provider, count: int, while_sending: Sequence[Future[list[str]]]) -> bool:
+    """Raises what ended a sender: no more will come then."""
+    for sending in while_sending:
+        if sending.done():
+            sending.result()
     return provider.received() >= count
 
 
-def break_down_now_and_then(provider: Provider) -> None:
+def break_down_now_and_then(provider: Provider, *, while_sending: Sequence[Future[list[str]]]) -> None:
     for received, mode in OUTAGES:
         wait_until(
-            partial(has_received, provider, received),
+            partial(has_received, provider, received, while_sending),
             within=120,
             what=f"the provider got {received} submissions",
         )
