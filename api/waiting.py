@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -29,8 +29,9 @@ class Waited:
     was_honoured: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter:
+    email_id: str
     answered: threading.Event = field(default_factory=threading.Event)
     standing: Standing | None = None
 
@@ -41,23 +42,23 @@ class OutcomeWaits:
     def __init__(self, emails: Standings, *, most: int) -> None:
         self._emails = emails
         self._room = threading.Semaphore(most)
-        self._waiters: dict[str, _Waiter] = {}
+        self._waiters: set[_Waiter] = set()
         self._changed = threading.Condition()
         self._looking: threading.Thread | None = None
 
     def wait(self, email_id: str, *, within: timedelta) -> Waited:
         if not self._room.acquire(blocking=False):
             return Waited(None, was_honoured=False)
-        waiter = _Waiter()
+        waiter = _Waiter(email_id)
         try:
             with self._changed:
-                self._waiters[email_id] = waiter
+                self._waiters.add(waiter)
                 self._start()
                 self._changed.notify()
             waiter.answered.wait(within.total_seconds())
         finally:
             with self._changed:
-                self._waiters.pop(email_id, None)
+                self._waiters.discard(waiter)
             self._room.release()
         return Waited(waiter.standing, was_honoured=True)
 
@@ -72,19 +73,20 @@ class OutcomeWaits:
             with self._changed:
                 while not self._waiters:
                     self._changed.wait()
-                waiting = dict(self._waiters)
+                waiting = list(self._waiters)
             self._tell(waiting)
             pause.wait(LOOK_EVERY)
 
-    def _tell(self, waiting: dict[str, _Waiter]) -> None:
+    def _tell(self, waiting: Sequence[_Waiter]) -> None:
         try:
-            standings = self._emails.standings(waiting)
+            standings = self._emails.standings({waiter.email_id for waiter in waiting})
         except StoreUnavailable:
             return
         except Exception as error:  # whatever one look met, there is nobody else to look for these
             log.error("not looked for outcomes error=%s", type(error).__name__)
             return
-        for email_id, standing in standings.items():
-            if standing.state in ANSWERED:
-                waiting[email_id].standing = standing
-                waiting[email_id].answered.set()
+        for waiter in waiting:
+            standing = standings.get(waiter.email_id)
+            if standing is not None and standing.state in ANSWERED:
+                waiter.standing = standing
+                waiter.answered.set()

@@ -84,6 +84,19 @@ def test_one_answer_ends_one_wait_only() -> None:
         assert other.result().standing is not None
 
 
+def test_whoever_asks_again_about_an_email_waits_beside_the_first() -> None:
+    emails = Emails()
+    emails.states["a"] = State.QUEUED
+    waits = OutcomeWaits(emails, most=2)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(waits.wait, "a", within=LONG)
+        emails.wait_for_question("a")
+        assert waits.wait("a", within=timedelta(seconds=0.1)).standing is None
+        again = threads.submit(waits.wait, "a", within=LONG)
+        emails.states["a"] = State.SUBMITTED
+        assert again.result().standing == first.result().standing is not None
+
+
 def test_beyond_the_most_nobody_waits() -> None:
     emails = Emails()
     waits = OutcomeWaits(emails, most=1)
