@@ -17,7 +17,8 @@ THROTTLED_FALL = 0.8
 
 FIRST_PATIENCE = 5.0
 LONGEST_PATIENCE = 60.0
-"""Seconds before a size that was throttled is tried again: the first, doubled each time, and the longest."""
+"""Seconds before a size that was throttled is tried again: the first, doubled each time, and the longest,
+whatever the provider says: one recipient's quota of a day must not hold the limit down for a day."""
 
 SHORTEST_REST = 1.0
 LONGEST_REST = 10.0
@@ -155,9 +156,8 @@ class ConcurrencyLimit:
             self.rests_until = now + min(max(rest, SHORTEST_REST), LONGEST_REST)
         # A 429 while few slots are in use says little about how many would be too many.
         size = min(self.limit, max(call.in_use, self.limit // 2))
-        self._throttled = _Throttled(
-            size=max(size, self.floor + 1), patience=patience, until=now + max(patience, told)
-        )
+        until = now + max(patience, min(told, LONGEST_PATIENCE))
+        self._throttled = _Throttled(size=max(size, self.floor + 1), patience=patience, until=until)
         fall = THROTTLED_FALL if self._accepts else LARGEST_FALL
         self._accepts = False
         self._lower(int(size * fall), now)

@@ -148,6 +148,14 @@ def test_a_rest_is_short_if_the_provider_accepts_something_between_its_429s() ->
     assert limit.rests_until == 101
 
 
+def test_a_429_that_asks_for_a_day_holds_it_down_for_minutes_only() -> None:
+    worker = _worker(1.0)
+    told = Answer(Outcome.THROTTLED, "", timedelta(days=1))
+    worker.limit.end(_begin(worker.limit, 0.0), told, 0.0)
+    run(worker, seconds=120)
+    assert worker.limit.limit == CEILING
+
+
 def test_a_429_while_few_slots_are_in_use_does_not_send_it_to_the_floor() -> None:
     limit = _at_the_ceiling()
     limit.end(_begin(limit, 1000.0), THROTTLED, 1000.1)
