@@ -15,6 +15,7 @@ from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest, KeyReused, NotAllowed, NotStored
+from delivery.domain.idempotency import KeyRecord
 from delivery.domain.tenants import Tenant
 from delivery.use_cases.accept_emails import accept_emails
 from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
@@ -32,6 +33,12 @@ class _Readable:
     message: AbstractIncomingMessage
     email: NewEmail
     keyed: KeyedRequest | None
+
+    @property
+    def record(self) -> KeyRecord:
+        """Of those that have a key."""
+        assert self.keyed is not None
+        return self.keyed.record
 
 
 def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
@@ -108,7 +115,12 @@ def _accept_plain(
 def _accept_keyed(
     readable: Sequence[_Readable], accepted: "_Accepted", parts: ConsumerParts, outbox: Outbox
 ) -> None:
-    """Nobody can be told to wait here, so what another request began is finished at once."""
+    """Nobody can be told to wait here, so what another request began is finished at once.
+
+    A message that is refused for its message_id must not use up its key: the same content would be answered
+    under another message_id, and never sent. So that is looked at before there is a record of the key.
+    """
+    readable = _without_reused(readable, accepted, parts)
     if not readable:
         return
     accept_once = AcceptOnce(
@@ -119,17 +131,37 @@ def _accept_keyed(
         patience=timedelta(0),
     )
     answers = accept_once([item.keyed for item in readable if item.keyed is not None])
-    ours = []
+    firsts = []
     for item, answer in zip(readable, answers, strict=True):
         if isinstance(answer, Once):
             accepted.email_ids[id(item.message)] = answer.email_ids[0]
-            if answer.email_ids[0] == item.email.email_id:
-                ours.append(item)
+            if not answer.is_replay:
+                firsts.append(item)
         elif isinstance(answer, KeyReused):
             accepted.refusals.append(Refusal(item.message, str(answer)))
         else:
             raise answer
-    accepted.refuse_reused(ours, parts)
+    accepted.refuse_reused(firsts, parts)  # another process may have been quicker with the message_id
+
+
+def _without_reused(
+    readable: Sequence[_Readable], accepted: "_Accepted", parts: ConsumerParts
+) -> list[_Readable]:
+    """Refuse those with a new key and a message_id that was used before with other content."""
+    known, now = parts.store.idempotency_keys.find({item.record.record_id for item in readable}), utc_now()
+    valid = {record_id for record_id, record in known.items() if not record.is_expired(now)}
+    new = [item for item in readable if item.record.record_id not in valid]
+    begun = [item for item in readable if item.record.record_id in valid]  # maybe without its email yet
+    fingerprints = {item.email.email_id: item.record.fingerprint for item in begun}
+    stored = _content_hashes([item.email for item in new], parts)
+    reused = set()
+    for item in new:
+        email, fingerprint = item.email, item.record.fingerprint
+        is_other = stored.get(email.email_id, email.content_hash) != email.content_hash
+        if is_other or fingerprints.setdefault(email.email_id, fingerprint) != fingerprint:
+            reused.add(id(item.message))
+            accepted.refusals.append(Refusal(item.message, REUSED))
+    return [item for item in readable if id(item.message) not in reused]
 
 
 @dataclass(slots=True)

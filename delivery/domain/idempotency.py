@@ -31,6 +31,9 @@ class KeyRecord:
     email_ids: tuple[str, ...]
     created_at: datetime
 
+    def is_expired(self, now: datetime) -> bool:
+        return now - self.created_at >= KEPT
+
 
 class Repeat(StrEnum):
     """What a request with a known key is."""
@@ -64,7 +67,7 @@ def repeat_of(
     record: KeyRecord, *, fingerprint: str, found: set[str], patience: timedelta, now: datetime
 ) -> Repeat:
     """What a request is that found this record. found: those of the record's emails that there are."""
-    if now - record.created_at >= KEPT:
+    if record.is_expired(now):
         return Repeat.EXPIRED
     if fingerprint != record.fingerprint:
         return Repeat.OTHER_BODY

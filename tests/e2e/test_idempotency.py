@@ -103,6 +103,9 @@ def test_a_message_id_is_used_once_whatever_its_key(publish: Publish) -> None:
     assert publish("order-8", message_id="m5", text="one") == first
     refused = publish("order-9", message_id="m5", text="two")
     assert refused["reason"] == "message_id was used before with other content"
+    corrected = publish("order-9", message_id="m6", text="two")
+    assert corrected["status"] == "accepted"
+    assert corrected["request_id"] != first["request_id"]
 
 
 def test_a_wait_for_the_providers_answer_may_be_repeated(api: Api) -> None:

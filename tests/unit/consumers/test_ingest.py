@@ -1,26 +1,32 @@
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from consumers.batch_consumer import BatchConsumer
-from consumers.ingest import ingest_consumer
+from consumers.ingest import REUSED, ingest_consumer
 from consumers.ingest_message import content_hash
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.outbox import Outbox
 from delivery.contract.send import SendContract
-from delivery.domain.emails import EmailRequest, NewEmail
+from delivery.domain.emails import EmailRequest, NewEmail, Standing
+from delivery.domain.idempotency import KEPT, KeyRecord
 from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail
 from delivery.domain.tenants import Tenant
 from tests.unit.consumers.fakes import Incoming, Publisher, consume
+from tests.unit.delivery.builders import standing
 from topology import names
 from topology.definition import postroom_topology
 
 BODY = b'{"sender": "a@example.com", "recipient": "b@example.com", "message": "m"}'
-POISON = BODY.replace(b'"m"', b'"n"')
+OTHER = POISON = BODY.replace(b'"m"', b'"n"')
 
 
 class Emails:
@@ -29,6 +35,11 @@ class Emails:
     def __init__(self) -> None:
         self.stored: dict[str, NewEmail] = {}
         self.refused_content: str | None = None
+        self.keys = Keys()
+        self.rejected = Publisher()
+
+    def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
+        return {i: standing(email_id=i) for i in email_ids if i in self.stored}
 
     def insert(self, new: Sequence[NewEmail]) -> Inserted:
         known = frozenset(email.email_id for email in new) & self.stored.keys()
@@ -40,7 +51,26 @@ class Emails:
         return []
 
     def content_hashes(self, tenant_id: str, email_ids: Iterable[str]) -> dict[str, str]:
-        return {email_id: self.stored[email_id].content_hash or "" for email_id in email_ids}
+        return {i: self.stored[i].content_hash or "" for i in email_ids if i in self.stored}
+
+
+class Keys:
+    """Records of idempotency keys."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, KeyRecord] = {}
+
+    def insert(self, records: Sequence[KeyRecord]) -> Inserted:
+        known = frozenset(record.record_id for record in records) & self.records.keys()
+        self.records |= {r.record_id: r for r in records if r.record_id not in known}
+        return Inserted(known)
+
+    def find(self, record_ids: Iterable[str]) -> dict[str, KeyRecord]:
+        return {i: self.records[i] for i in record_ids if i in self.records}
+
+    def replace(self, old: KeyRecord, new: KeyRecord) -> bool:
+        self.records[old.record_id] = new
+        return True
 
 
 class NoTenants:
@@ -65,9 +95,9 @@ def _consume(
         parts = SimpleNamespace(
             config=SimpleNamespace(api=SimpleNamespace(max_body_bytes=1000)),
             contract=make_contract(),
-            publisher=Publisher(),
+            publisher=emails.rejected,
             replies=Publisher(),
-            store=SimpleNamespace(emails=emails, tenants=NoTenants()),
+            store=SimpleNamespace(emails=emails, tenants=NoTenants(), idempotency_keys=emails.keys),
             topology=postroom_topology(delay_steps=[]),
         )
         return ingest_consumer(names.INGEST_QUEUE, cast(ConsumerParts, parts), Outbox(publish))
@@ -102,3 +132,64 @@ def test_one_that_the_store_does_not_take_goes_back_and_spoils_no_other() -> Non
     messages = [Incoming(body=BODY, message_id="1"), Incoming(body=POISON, message_id="2")]
     assert _consume(*messages, emails=emails) == [["ack"], ["nack"]]
     assert len(emails.stored) == 1
+
+
+def _keyed(key: str, *, message_id: str, body: bytes = BODY) -> Incoming:
+    return Incoming(body=body, message_id=message_id, headers={"idempotency-key": key})
+
+
+def _contents(emails: Emails) -> list[str]:
+    return sorted(email.request.content.message for email in emails.stored.values())
+
+
+def _reasons(emails: Emails) -> list[object]:
+    return [message.headers["reason"] for message in emails.rejected.messages]
+
+
+@pytest.mark.parametrize("are_together", [True, False])
+def test_what_was_refused_uses_up_no_key(are_together: bool) -> None:
+    """Else the same content under a message_id of its own would be answered, and never sent."""
+    emails = Emails()
+    batches = [_keyed("a", message_id="1"), _keyed("b", message_id="1", body=OTHER)]
+    for batch in [batches] if are_together else [[message] for message in batches]:
+        _consume(*batch, emails=emails)
+    assert _reasons(emails) == [REUSED]
+    _consume(_keyed("b", message_id="2", body=OTHER), emails=emails)
+    assert _contents(emails) == ["m", "n"]
+
+
+def test_after_a_day_a_key_is_none_for_another_content_of_a_used_message_id() -> None:
+    emails = Emails()
+    _consume(_keyed("a", message_id="1"), emails=emails)
+    emails.keys.records = {
+        i: replace(r, created_at=r.created_at - KEPT) for i, r in emails.keys.records.items()
+    }
+    _consume(_keyed("a", message_id="1", body=OTHER), emails=emails)
+    assert _reasons(emails) == [REUSED]
+    _consume(_keyed("a", message_id="2", body=OTHER), emails=emails)
+    assert _contents(emails) == ["m", "n"]
+
+
+def test_what_was_begun_under_a_message_id_comes_before_other_content() -> None:
+    emails = Emails()
+    first, other = _keyed("a", message_id="1"), _keyed("b", message_id="1", body=OTHER)
+    _consume(first, emails=emails)
+    emails.stored.clear()  # as if it had died after the record
+    _consume(other, _keyed("a", message_id="1"), emails=emails)
+    assert (_reasons(emails), _contents(emails)) == ([REUSED], ["m"])
+
+
+def test_with_a_key_the_order_of_fields_makes_no_other_content() -> None:
+    emails = Emails()
+    turned = json.dumps(dict(reversed(json.loads(BODY).items()))).encode()
+    _consume(_keyed("a", message_id="1"), emails=emails)
+    _consume(_keyed("a", message_id="1", body=turned), emails=emails)
+    assert (_reasons(emails), _contents(emails)) == ([], ["m"])
+
+
+def test_a_resend_finds_the_email_that_another_request_finished_under_its_key() -> None:
+    emails = Emails()
+    _consume(_keyed("a", message_id="1"), emails=emails)
+    emails.stored = {i: replace(email, content_hash=None) for i, email in emails.stored.items()}
+    _consume(_keyed("a", message_id="1"), emails=emails)
+    assert (_reasons(emails), _contents(emails)) == ([], ["m"])
