@@ -113,6 +113,11 @@ class LanesConsumer:
         self.pace.restart()
         await self._take_all()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a broker to take messages from."""
+        return self._connection is not None and self._connection.connected.is_set()
+
     async def next_head(self, *, avoid: Container[str]) -> Head | None:
         return None if self._heads is None else await self._heads.next(avoid=avoid)
 

@@ -28,6 +28,9 @@ class Tried(Enum):
 class Lanes(Protocol):
     """Where probes come from, and the way on which they are claimed, submitted and settled."""
 
+    @property
+    def is_connected(self) -> bool: ...
+
     async def next_head(self, *, avoid: Container[str]) -> Head | None: ...
 
     async def try_head(self, head: Head) -> Tried: ...
@@ -69,15 +72,16 @@ class Probing:
     async def probe(self, lanes: Lanes) -> None:
         """Probe, if it is time and no other process does: with the most urgent email, as soon as one waits.
 
+        A process that has lost the broker leaves it to the others: they may have messages to probe with.
         Raises StoreUnavailable; then another one will probe when this one's time is over.
         """
         async with self._is_under_way:
-            if self._stopping.is_set() or not self._shared.may_probe():
+            if not self._may_go_on(lanes) or not self._shared.may_probe():
                 return
             while await self._shared.hold_probe():
                 if await self._try_next(lanes):
                     return
-                if self._stopping.is_set():
+                if not self._may_go_on(lanes):
                     await self._shared.leave_probe()
                     return
 
@@ -91,6 +95,9 @@ class Probing:
     def forget(self) -> None:
         """The provider is back."""
         self._failed.clear()
+
+    def _may_go_on(self, lanes: Lanes) -> bool:
+        return lanes.is_connected and not self._stopping.is_set()
 
     async def _try_next(self, lanes: Lanes) -> bool:
         """Returns whether the probe is over: an email was called, and what that says is written."""

@@ -2,15 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import requests
 
+from stack.services import consumers_part
 from tests.harness.api import email
 from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_for_value, wait_until
+from tests.harness.line import Line
+from tests.harness.ports import free_ports
 from tests.harness.store import StoreDatabase
 from tests.harness.system import System
 
@@ -213,19 +217,46 @@ def test_an_open_breaker_stays_open_over_a_restart_until_it_is_time_for_a_probe(
     system.provider.assert_accepted_once(request_ids)
 
 
+def leave_open(database: StoreDatabase, *, phase: str = "open") -> None:
+    """A breaker as it was written a month ago."""
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    left = {"phase": phase, "since": long_ago, "until": long_ago, "failures": 40, "reason": "HTTP 503"}
+    breaker = {**left, "is_misconfigured": False, "version": 80}
+    database["breakers"].replace_one({"_id": PROVIDER}, breaker, upsert=True)
+
+
 def test_a_breaker_that_was_left_open_long_ago_is_probed_at_once_and_so_is_one_whose_prober_died(
     start_system: Callable[..., System], database: StoreDatabase
 ) -> None:
-    long_ago = datetime.now(UTC) - timedelta(days=30)
     for phase in ("open", "half_open"):
-        left = {"phase": phase, "since": long_ago, "until": long_ago, "failures": 40, "reason": "HTTP 503"}
-        breaker = {**left, "is_misconfigured": False, "version": 80}
-        database["breakers"].replace_one({"_id": PROVIDER}, breaker, upsert=True)
+        leave_open(database, phase=phase)
         system = start_system(config=config(longest_pause="1h"))
         request_ids = system.api.send_many(in_all_lanes(5))
         system.api.wait_for_all(request_ids, "sent", within=60)
         assert breaker_of(database)["phase"] == "closed"
         system.close()
+
+
+def test_a_process_that_is_cut_off_from_the_broker_leaves_the_probe_to_one_that_is_not(
+    start_system: Callable[..., System],
+    database: StoreDatabase,
+    vhost: VirtualHost,
+    line_to: Callable[[int], Line],
+) -> None:
+    leave_open(database)
+    line = line_to(vhost.server.port)
+    system = start_system(amqp_url=line.over(vhost.url), config=config())
+    wait_until(lambda: breaker_of(database)["version"] > 82, within=60, what="it looks for a probe")
+    line.cut()
+    (port,) = free_ports(1)
+    wiring = replace(system.wiring, amqp_url=vhost.url)
+    other = consumers_part(system.around, wiring=wiring, number=2, health_port=port)
+    system.consumers.append(other)
+    other.start()
+    other.wait_ready(60)
+    request_ids = system.api.send_many([email()])
+    system.api.wait_for_all(request_ids, "sent", within=60)
+    assert breaker_of(database)["phase"] == "closed"
 
 
 def test_readyz_of_api_and_consumers_tells_of_the_breaker(

@@ -43,6 +43,7 @@ class Breakers:
 
 class Lanes:
     def __init__(self) -> None:
+        self.is_connected = True
         self.did: list[str] = []
         self.changed = asyncio.Event()
 

@@ -57,6 +57,7 @@ class Lanes:
         self.asked: list[str] = []
         self.answers: list[Answer | None] = []
         self.has_room = True
+        self.is_connected = True
         self.probing: Probing | None = None
         self.looked = asyncio.Event()
 
@@ -159,6 +160,24 @@ def test_a_stop_leaves_the_probe_to_others(has_room: bool) -> None:
         return shared.written
 
     assert asyncio.run(stop()) == ["left"]
+
+
+def test_a_process_without_a_broker_takes_no_probe() -> None:
+    shared, lanes = Shared(), Lanes("a")
+    lanes.is_connected = False
+    _probe(shared, lanes)
+    assert (shared.holds, lanes.asked, shared.written) == (100, [], [])
+
+
+def test_a_process_that_loses_the_broker_leaves_the_probe_to_others() -> None:
+    class Losing(Lanes):
+        async def next_head(self, *, avoid: Container[str]) -> Head | None:
+            self.is_connected = False
+            return None
+
+    shared = Shared()
+    _probe(shared, Losing())
+    assert shared.written == ["left"]
 
 
 def test_an_email_that_is_not_the_probe_is_not_called() -> None:
