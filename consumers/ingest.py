@@ -128,7 +128,7 @@ def _accept_keyed(
         emails=parts.store.emails,
         hand_over=outbox.hand_over_from_thread,
         clock=utc_now,
-        patience=timedelta(0),
+        patience=timedelta.min,  # also what a process with a faster clock began
     )
     answers = accept_once([item.keyed for item in readable if item.keyed is not None])
     firsts = []
@@ -153,7 +153,7 @@ def _without_reused(
     new = [item for item in readable if item.record.record_id not in valid]
     begun = [item for item in readable if item.record.record_id in valid]  # maybe without its email yet
     fingerprints = {item.email.email_id: item.record.fingerprint for item in begun}
-    stored = _content_hashes([item.email for item in new], parts)
+    stored = _content_hashes(new, parts)
     reused = set()
     for item in new:
         email, fingerprint = item.email, item.record.fingerprint
@@ -176,18 +176,15 @@ class _Accepted:
 
     def refuse_reused(self, repeated: Sequence[_Readable], parts: ConsumerParts) -> None:
         """Refuse those whose message_id was used before with other content."""
-        hashes = _content_hashes([item.email for item in repeated], parts)
+        hashes = _content_hashes(repeated, parts)
         for item in repeated:
             if hashes.get(item.email.email_id) != item.email.content_hash:
                 self.refusals.append(Refusal(item.message, REUSED))
 
 
-def _content_hashes(emails: Sequence[NewEmail], parts: ConsumerParts) -> dict[str, str]:
-    hashes: dict[str, str] = {}
-    for tenant_id in {email.tenant_id for email in emails}:
-        email_ids = {email.email_id for email in emails if email.tenant_id == tenant_id}
-        hashes |= parts.store.emails.content_hashes(tenant_id, email_ids)
-    return hashes
+def _content_hashes(readable: Sequence[_Readable], parts: ConsumerParts) -> dict[str, str]:
+    email_ids = {item.email.email_id for item in readable}
+    return parts.store.emails.content_hashes(email_ids) if email_ids else {}
 
 
 async def _reply(

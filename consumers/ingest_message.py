@@ -11,7 +11,7 @@ from datetime import datetime
 from aio_pika.abc import AbstractIncomingMessage
 
 from delivery.contract.send import SendContract
-from delivery.domain.emails import NewEmail
+from delivery.domain.emails import DEFAULT_TENANT, NewEmail
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import KeyRecord, check_key, record_id
 from delivery.domain.lanes import Lane
@@ -64,7 +64,7 @@ def read_ingest(
     request = contract.parse(message.body, now=now, lane=lane)
     tenant.check(request)
     return NewEmail(
-        email_id=_email_id(tenant.tenant_id, message.user_id, message.message_id or ""),
+        email_id=_email_id(message.user_id, message.message_id or ""),
         tenant_id=tenant.tenant_id,
         request=request,
         accepted_at=now,
@@ -76,19 +76,27 @@ def keyed(
     message: AbstractIncomingMessage, email: NewEmail, *, contract: SendContract
 ) -> KeyedRequest | None:
     """The message's email under its idempotency key; None without one. Raises InvalidRequest."""
-    key = message.headers.get(names.IDEMPOTENCY_KEY_HEADER)
+    key = _key(message)
     if key is None:
         return None
-    if not isinstance(key, str):
-        raise InvalidRequest(f"{names.IDEMPOTENCY_KEY_HEADER} header must be a string")
     record = KeyRecord(
-        record_id=record_id(email.tenant_id, check_key(key)),
+        record_id=record_id(email.tenant_id, key),
         tenant_id=email.tenant_id,
         fingerprint=contract.fingerprint(message.body, lane=email.request.lane),
         email_ids=(email.email_id,),
         created_at=email.accepted_at,
     )
     return KeyedRequest(record=record, emails=(email,))
+
+
+def _key(message: AbstractIncomingMessage) -> str | None:
+    """Whoever gives one relies on it, so a name in other letters, as over HTTP, is not passed over."""
+    given = [key for name, key in message.headers.items() if name.lower() == names.IDEMPOTENCY_KEY_HEADER]
+    if not given:
+        return None
+    if len(given) > 1 or not isinstance(given[0], str):
+        raise InvalidRequest(f"{names.IDEMPOTENCY_KEY_HEADER} header must be one string")
+    return check_key(given[0])
 
 
 def content_hash(body: bytes, *, lane: Lane) -> str:
@@ -133,12 +141,13 @@ def _lane(routing_key: str | None) -> Lane:
         raise InvalidRequest(f"the routing key must begin with {', '.join(Lane)}") from None
 
 
-def _email_id(tenant_id: str, user: str, message_id: str) -> str:
+def _email_id(user: str, message_id: str) -> str:
     """Always the same for the same message, so that a resend finds the email it made before.
 
+    Also when its user is given to another tenant meanwhile: in place of the tenant there is a constant.
     A UUID of version 8 (RFC 9562, section 5.8) from a SHA-256.
     """
-    digest = hashlib.sha256("\0".join((tenant_id, user, message_id)).encode()).digest()
+    digest = hashlib.sha256("\0".join((DEFAULT_TENANT, user, message_id)).encode()).digest()
     bits = int.from_bytes(digest[:16], "big")
     bits = bits & ~(0xF << 76) | (8 << 76)
     bits = bits & ~(0x3 << 62) | (0x2 << 62)

@@ -50,7 +50,7 @@ class Emails:
     def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]:
         return []
 
-    def content_hashes(self, tenant_id: str, email_ids: Iterable[str]) -> dict[str, str]:
+    def content_hashes(self, email_ids: Iterable[str]) -> dict[str, str]:
         return {i: self.stored[i].content_hash or "" for i in email_ids if i in self.stored}
 
 
@@ -193,3 +193,13 @@ def test_a_resend_finds_the_email_that_another_request_finished_under_its_key() 
     emails.stored = {i: replace(email, content_hash=None) for i, email in emails.stored.items()}
     _consume(_keyed("a", message_id="1"), emails=emails)
     assert (_reasons(emails), _contents(emails)) == ([], ["m"])
+
+
+def test_what_a_process_with_a_faster_clock_began_is_finished_at_once() -> None:
+    emails = Emails()
+    _consume(_keyed("a", message_id="1"), emails=emails)
+    (record,) = emails.keys.records.values()
+    emails.keys.records = {record.record_id: replace(record, created_at=record.created_at + KEPT)}
+    emails.stored.clear()
+    assert _consume(_keyed("a", message_id="1"), emails=emails) == [["ack"]]
+    assert _contents(emails) == ["m"]

@@ -6,12 +6,13 @@ from typing import Any, cast
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from consumers.ingest_message import MAX_MESSAGE_ID, ReplyTo, read_ingest, reply_to
+from consumers.ingest_message import MAX_MESSAGE_ID, ReplyTo, keyed, read_ingest, reply_to
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest, NotAllowed
 from delivery.domain.lanes import Lane
 from delivery.domain.tenants import THE_DEFAULT, Tenant
+from delivery.use_cases.accept_once import KeyedRequest
 from tests.unit.delivery.builders import NOW
 
 VALID = {"sender": "shop@example.com", "recipient": "ann@example.com", "message": "Hello"}
@@ -113,6 +114,52 @@ def test_the_same_id_in_another_lane_can_be_told_apart() -> None:
     assert _read(routing_key="bulk.shop").email_id == _read(routing_key="critical.shop").email_id
     assert _read(routing_key="bulk.shop").content_hash != _read(routing_key="critical.shop").content_hash
     assert _read(routing_key="bulk.shop").content_hash == _read(routing_key="bulk.blog").content_hash
+
+
+def test_a_message_is_the_same_email_whichever_tenant_its_user_is_given_to() -> None:
+    acme = _read(user_id="acme-shop", routing_key="bulk")
+    before = read_ingest(
+        _incoming(user_id="acme-shop", routing_key="bulk"),
+        tenants={"acme-shop": THE_DEFAULT},
+        contract=SendContract(extra_fields=frozenset()),
+        max_body_bytes=1000,
+        now=NOW,
+    )
+    assert acme.email_id == before.email_id
+    assert (acme.tenant_id, before.tenant_id) == ("acme", "default")
+
+
+# The idempotency key
+
+
+def _keyed(**headers: Any) -> KeyedRequest | None:
+    contract = SendContract(extra_fields=frozenset())
+    return keyed(_incoming(headers=headers), _read(), contract=contract)
+
+
+def test_without_the_header_there_is_no_key() -> None:
+    assert _keyed(trace="1") is None
+
+
+def test_the_headers_name_may_be_written_as_over_http() -> None:
+    one, other = _keyed(**{"idempotency-key": "a"}), _keyed(**{"Idempotency-Key": "a"})
+    assert one is not None
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"idempotency-key": 7},
+        {"idempotency-key": b"\xff"},
+        {"idempotency-key": None},
+        {"idempotency-key": ""},
+        {"idempotency-key": "a", "Idempotency-Key": "b"},
+    ],
+)
+def test_what_can_be_no_key_is_refused_rather_than_ignored(headers: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=r"(?i)idempotency-key"):
+        _keyed(**headers)
 
 
 # What is refused

@@ -89,7 +89,7 @@ EVERY_CALL: dict[str, Callable[[Store], Any]] = {
     "insert": lambda store: store.emails.insert([new_email("b")]),
     "get": lambda store: store.emails.get("default", "a"),
     "standings": lambda store: store.emails.standings(["a"]),
-    "content_hashes": lambda store: store.emails.content_hashes("default", ["a"]),
+    "content_hashes": lambda store: store.emails.content_hashes(["a"]),
     "owed": lambda store: store.emails.owed(Lane.BULK, older_than=NOW, limit=1),
     "owing": lambda store: store.emails.owing(["a"]),
     "clear_owed": lambda store: store.emails.clear_owed([owed_email()], now=NOW),
