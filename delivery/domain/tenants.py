@@ -1,5 +1,6 @@
 """Tenants, what each may do, and who is calling."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -34,9 +35,19 @@ class Tenant:
         """Raises NotAllowed if it may not send this."""
         if request.lane not in self.lanes:
             raise NotAllowed(f"lane {request.lane} is not among this tenant's lanes")
-        sender = request.content.sender.lower()
-        if self.senders and not any(fnmatchcase(sender, allowed.lower()) for allowed in self.senders):
+        sender = request.content.sender
+        if self.senders and not any(_is_like(sender, allowed) for allowed in self.senders):
             raise NotAllowed("sender is not among this tenant's addresses")
+
+
+def _is_like(address: str, pattern: str) -> bool:
+    """``*`` is the only special character: ``?`` and ``[`` are what they are."""
+    return fnmatchcase(_small(address), re.sub(r"[?[]", r"[\g<0>]", _small(pattern)))
+
+
+def _small(address: str) -> str:
+    """In small letters, but for those that would become others: the Kelvin sign is no k in an address."""
+    return "".join(char.lower() if char.isascii() or not char.lower().isascii() else char for char in address)
 
 
 THE_DEFAULT = Tenant(tenant_id=DEFAULT_TENANT)

@@ -47,6 +47,26 @@ def test_any_other_sender_is_refused_without_repeating_it(sender: str) -> None:
     assert str(refused.value) == "sender is not among this tenant's addresses"
 
 
+@pytest.mark.parametrize(
+    ("allowed", "sender"),
+    [
+        ("who?@acme.example", "whoa@acme.example"),
+        ("[abc]@acme.example", "a@acme.example"),
+        ("*@[acme].example", "x@a.example"),
+        ("a.b@acme.example", "axb@acme.example"),
+        ("kate@acme.example", "\u212aate@acme.example"),
+    ],
+)
+def test_a_star_is_the_only_special_character(allowed: str, sender: str) -> None:
+    with pytest.raises(NotAllowed):
+        Tenant(tenant_id="acme", senders=(allowed,)).check(request(sender=sender))
+    Tenant(tenant_id="acme", senders=(allowed,)).check(request(sender=allowed))
+
+
+def test_letters_of_any_script_are_the_same_in_capitals() -> None:
+    Tenant(tenant_id="acme", senders=("*@b\u00fccher.example",)).check(request(sender="A@B\u00dcCHER.example"))
+
+
 def test_a_caller_needs_the_scope() -> None:
     caller = Caller(THE_DEFAULT, frozenset({Scope.READ}))
     caller.check(Scope.READ)
