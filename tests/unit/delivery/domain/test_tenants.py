@@ -64,7 +64,9 @@ def test_a_star_is_the_only_special_character(allowed: str, sender: str) -> None
 
 
 def test_letters_of_any_script_are_the_same_in_capitals() -> None:
-    Tenant(tenant_id="acme", senders=("*@b\u00fccher.example",)).check(request(sender="A@B\u00dcCHER.example"))
+    Tenant(tenant_id="acme", senders=("*@b\u00fccher.example",)).check(
+        request(sender="A@B\u00dcCHER.example")
+    )
 
 
 def test_a_caller_needs_the_scope() -> None:
