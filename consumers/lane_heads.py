@@ -29,11 +29,13 @@ CLOSE_TIMEOUT = 2
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A message from the head of a lane. email_id: None if it is no email's message."""
+    """A message from the head of a lane. email_id: None if it is no email's message. is_first: whether it
+    is the lane's next one, and none was passed over for it."""
 
     lane: Lane
     message: AbstractIncomingMessage
     email_id: str | None
+    is_first: bool = True
 
 
 class LaneHeads:
@@ -77,11 +79,11 @@ class LaneHeads:
             self._channel = await self._connection.channel(publisher_confirms=False)
         for lane in Lane:
             queue = await self._channel.get_queue(lane_queue(lane), ensure=False)
-            for _ in range(LOOK_AT):
+            for place in range(LOOK_AT):
                 message = await queue.get(fail=False)
                 if message is None:
                     break
-                found.append(Head(lane, message, _email_id(message)))
+                found.append(Head(lane, message, _email_id(message), is_first=place == 0))
                 if found[-1].email_id not in avoid:
                     return found[-1]
         return found[0] if found else None

@@ -122,12 +122,17 @@ class LanesConsumer:
         return None if self._heads is None else await self._heads.next(avoid=avoid)
 
     async def try_head(self, head: Head) -> Tried:
-        """Claim and submit this one message though the lanes are paused. It takes the ordinary way."""
+        """Claim and submit this one message though the lanes are paused. It takes the ordinary way.
+
+        What was passed over for it is not lost: it says nothing about how far its lane has come.
+        """
         if self._is_stopping or self._slots.take([head.lane]) is None:
             await give_back([head.message])
             return Tried.NO_ROOM
+        marks = self._watermarks if head.is_first else Watermarks()
         async with self._claiming:
-            return Tried.CALLED if await self._claim([(head.lane, head.message)]) else Tried.NOT_CALLED
+            is_begun = await self._claim([(head.lane, head.message)], marks)
+        return Tried.CALLED if is_begun else Tried.NOT_CALLED
 
     async def claim_forever(self) -> None:
         while True:
@@ -135,7 +140,7 @@ class LanesConsumer:
             self._arrived.clear()
             while self._may_begin() and (taken := self._buffers.take()):
                 async with self._claiming:
-                    await self._claim(taken)
+                    await self._claim(taken, self._watermarks)
 
     def _may_begin(self) -> bool:
         return not (self._is_stopping or self._is_paused or self.pace.is_resting)
@@ -189,17 +194,19 @@ class LanesConsumer:
             topology=self._parts.topology,
         )
 
-    async def _claim(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> bool:
+    async def _claim(self, taken: list[tuple[Lane, AbstractIncomingMessage]], marks: Watermarks) -> bool:
         """Returns whether anything was won, and its submission begun."""
-        readable = await self._read(taken)
+        readable = await self._read(taken, marks)
         if not readable:
             return False
         result = await self._claims.claim([item.email for item in readable])
         self._announcer.tell(result.happened)
-        self._begin(readable, result)
+        self._begin(readable, result, marks)
         return bool(result.won)
 
-    async def _read(self, taken: list[tuple[Lane, AbstractIncomingMessage]]) -> list[_Readable]:
+    async def _read(
+        self, taken: list[tuple[Lane, AbstractIncomingMessage]], marks: Watermarks
+    ) -> list[_Readable]:
         readable = []
         for lane, message in taken:
             try:
@@ -211,7 +218,7 @@ class LanesConsumer:
                 continue
             if email.email_id == PROBE_ID:
                 self._slots.release(lane)
-                self._watermarks.note(lane, message)
+                marks.note(lane, message)
                 await acknowledge([message])
             else:
                 readable.append(_Readable(lane, message, email))
@@ -220,7 +227,7 @@ class LanesConsumer:
     async def _refuse(self, lane: Lane, message: AbstractIncomingMessage, reason: str) -> None:
         await refuse(message, queue=lane_queue(lane), reason=reason, publisher=self._parts.publisher)
 
-    def _begin(self, readable: list[_Readable], result: ClaimResult) -> None:
+    def _begin(self, readable: list[_Readable], result: ClaimResult, marks: Watermarks) -> None:
         """Start a submission for what was won; each stray message is settled besides."""
         won = dict(result.won)
         fates = {(email.email_id, email.gen): (stray, standing) for email, stray, standing in result.strays}
@@ -229,7 +236,7 @@ class LanesConsumer:
             email = won.get(item.email.email_id)
             if email is not None and email.gen == item.email.gen:
                 del won[item.email.email_id]
-                self._watermarks.note(item.lane, item.message, due_at=email.due_at)
+                marks.note(item.lane, item.message, due_at=email.due_at)
                 self._spawn(self._submit(item, email))
             else:
                 self._slots.release(item.lane)

@@ -91,10 +91,23 @@ def test_only_so_many_of_a_lane_are_looked_at(declared: VirtualHost) -> None:
         avoided = {email_id(number) for number in range(LOOK_AT)}
         return await fetch(LaneHeads(connection), 1, avoid=avoided)
 
-    assert [head.email_id for head in connected(declared, work)] == [email_id(99)]
+    heads = connected(declared, work)
+    assert [(head.email_id, head.is_first) for head in heads] == [(email_id(99), True)]
     wait_for_value(
         lambda: declared.depth("email.critical"), LOOK_AT + 1, within=30, what="the rest is back in its lane"
     )
+
+
+def test_a_head_says_whether_it_overtakes_what_is_avoided(declared: VirtualHost) -> None:
+    publish(declared, Lane.CRITICAL, range(2))
+
+    async def work(connection: AbstractRobustConnection) -> list[Head]:
+        heads = LaneHeads(connection)
+        overtaking = await fetch(heads, 1, avoid={email_id(0)})
+        return overtaking + await fetch(heads, 1, avoid={email_id(0)})
+
+    heads = connected(declared, work)
+    assert [(head.email_id, head.is_first) for head in heads] == [(email_id(1), False), (email_id(0), True)]
 
 
 def test_a_message_of_no_email_is_fetched_as_such(declared: VirtualHost) -> None:

@@ -26,6 +26,7 @@ class Incoming:
     reply_to: str | None = None
     priority: int | None = None
     timestamp: datetime | None = None
+    redelivered: bool = False
     headers: dict[str, Any] = field(default_factory=lambda: {"x-death": [], "trace": "1"})
     error: BaseException | None = None
     verdicts: list[str] = field(default_factory=list)

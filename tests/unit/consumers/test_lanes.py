@@ -1,19 +1,23 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from consumers.breaker import BreakerWatch
+from consumers.lane_heads import Head
 from consumers.lanes import LanesConsumer
 from consumers.leases import Leases
+from consumers.probing import Tried
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.lanes import Lane
-from delivery.domain.watermarks import PROBE_ID
+from delivery.domain.watermarks import PROBE_ID, Way
 from delivery.use_cases.messages import Outgoing, Verdict, encode_email
 from tests.unit.consumers.fakes import Incoming, incoming
 from topology.definition import postroom_topology
@@ -31,7 +35,7 @@ class StuckPublisher:
         return [Verdict.UNKNOWN] * len(messages)
 
 
-def _lanes(publisher: StuckPublisher) -> LanesConsumer:
+def _lanes(publisher: StuckPublisher, watermarks: Watermarks | None = None) -> LanesConsumer:
     """A consumer whose store must not be asked."""
     config = SimpleNamespace(
         provider=SimpleNamespace(min_in_flight=4, max_in_flight=4, total_timeout=timedelta(seconds=1)),
@@ -47,7 +51,7 @@ def _lanes(publisher: StuckPublisher) -> LanesConsumer:
         outbox=cast(Outbox, None),
         announcer=cast(Announcer, None),
         leases=cast(Leases, None),
-        watermarks=Watermarks(),
+        watermarks=watermarks or Watermarks(),
         breaker=cast(BreakerWatch, None),
     )
 
@@ -69,6 +73,20 @@ def test_a_refusal_that_hangs_holds_up_no_claim() -> None:
         return probe.verdicts
 
     assert asyncio.run(consume()) == ["ack"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_only_a_head_for_which_none_was_passed_over_says_how_far_its_lane_has_come(is_first: bool) -> None:
+    published_at = datetime(2026, 1, 1, tzinfo=UTC)
+    probe = Incoming(body=encode_email(PROBE_ID, 0), priority=3, timestamp=published_at)
+    marks = Watermarks()
+
+    async def consume() -> Tried:
+        lanes = _lanes(StuckPublisher(), marks)
+        return await lanes.try_head(Head(Lane.BULK, incoming(probe), PROBE_ID, is_first=is_first))
+
+    assert asyncio.run(consume()) is Tried.NOT_CALLED
+    assert marks.take() == ({Way(Lane.BULK, 3): published_at} if is_first else {})
 
 
 def _arrive(lanes: LanesConsumer, lane: Lane, message: Incoming) -> None:
