@@ -14,7 +14,7 @@ from cli import keys, tenants
 from cli.output import Output
 from delivery.bootstrap import build_store
 from delivery.config import InvalidConfiguration, load_config
-from delivery.domain.errors import PostroomError, StoreUnavailable
+from delivery.domain.errors import InvalidRequest, PostroomError, StoreUnavailable
 
 REFUSED, STORE_AWAY = 1, 3
 
@@ -27,6 +27,7 @@ _TIMEOUT = timedelta(seconds=10)
 def main(given: Sequence[str], environ: Mapping[str, str]) -> int:
     arguments = _parser().parse_args(given)
     try:
+        _check(given)
         config = load_config({"MONGODB_URI": _running_store(), **environ})
         store = build_store(config, timeout=_TIMEOUT)
         arguments.command(arguments, store, Output(as_json=arguments.json))
@@ -45,6 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     tenants.add_parser(rooms, options=options)
     keys.add_parser(rooms, options=options)
     return parser
+
+
+def _check(given: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 come as surrogates, which can be neither stored nor printed."""
+    try:
+        "".join(given).encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("the arguments are not UTF-8") from None
 
 
 def _running_store() -> str:

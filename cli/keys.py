@@ -9,7 +9,7 @@ from cli.output import Output, Value
 from cli.tenants import find_tenant, words
 from delivery.bootstrap import Store, utc_now
 from delivery.config import parse_duration
-from delivery.domain.api_keys import ID_BYTES, SECRET_BYTES, ApiKey, hash_of, make_token
+from delivery.domain.api_keys import ID_BYTES, SECRET_BYTES, ApiKey, hash_of, id_of, make_token
 from delivery.domain.errors import AlreadyThere, InvalidRequest
 from delivery.domain.tenants import Scope
 
@@ -33,7 +33,7 @@ def add_parser(
     revoke = verbs.add_parser("revoke", parents=[options], help="refuse a key from now on, within seconds")
     revoke.set_defaults(command=_revoke)
     revoke.add_argument("tenant")
-    revoke.add_argument("key", help="its visible part, pr_…")
+    revoke.add_argument("key", help="its visible part, pr_…, or the whole token")
 
 
 def _create(arguments: argparse.Namespace, store: Store, output: Output) -> None:
@@ -64,10 +64,10 @@ def _list(arguments: argparse.Namespace, store: Store, output: Output) -> None:
 
 
 def _revoke(arguments: argparse.Namespace, store: Store, output: Output) -> None:
-    now = utc_now()
-    if not store.api_keys.revoke(arguments.tenant, arguments.key, now=now):
-        raise InvalidRequest(f"{arguments.tenant} has no key {arguments.key} that is not revoked")
-    key = store.api_keys.get(arguments.key)
+    key_id, now = id_of(arguments.key) or arguments.key, utc_now()
+    if not store.api_keys.revoke(arguments.tenant, key_id, now=now):  # and what was given may hold a secret
+        raise InvalidRequest(f"{arguments.tenant} has no key of that id that is not revoked")
+    key = store.api_keys.get(key_id)
     assert key is not None
     output.one(_row(key, now=now))
 

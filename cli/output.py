@@ -7,13 +7,16 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
+_WIDEST = 10_000
+"""Columns. A table is as wide as what is in it: of a key's id that is cut off nobody can copy the rest."""
+
 Value = str | int | datetime | None | Sequence[str]
 
 
 class Output:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = Console(soft_wrap=True, highlight=False, markup=False)
+        self._console = Console(width=_WIDEST, soft_wrap=True, highlight=False, markup=False)
 
     def table(self, columns: Sequence[str], rows: Sequence[Mapping[str, Value]]) -> None:
         """columns: the keys of the rows, in the order in which people see them."""

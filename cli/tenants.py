@@ -28,7 +28,7 @@ def add_parser(
     for verb in (create, change):
         verb.add_argument("tenant", help="its name: a-z, 0-9 and -")
         verb.add_argument("--lanes", help=f"those it may use, of {','.join(Lane)} (all)")
-        verb.add_argument("--senders", help="addresses it may send from, such as *@acme.example (all)")
+        verb.add_argument("--senders", help="addresses it may send from: *@acme.example, or * for all (all)")
         verb.add_argument("--amqp-users", help="users of the broker that publish for it (none)")
     verbs.add_parser("list", parents=[options], help="show all").set_defaults(command=_list)
 
@@ -65,9 +65,9 @@ def find_tenant(tenant_id: str, store: Store) -> Tenant:
 
 def _changed(tenant: Tenant, arguments: argparse.Namespace) -> Tenant:
     if arguments.lanes is not None:
-        tenant = replace(tenant, lanes=frozenset(_lane(word) for word in words(arguments.lanes)))
+        tenant = replace(tenant, lanes=_lanes(arguments.lanes))
     if arguments.senders is not None:
-        tenant = replace(tenant, senders=tuple(words(arguments.senders)))
+        tenant = replace(tenant, senders=_senders(arguments.senders))
     if arguments.amqp_users is not None:
         tenant = replace(tenant, amqp_users=tuple(words(arguments.amqp_users)))
     return tenant
@@ -83,6 +83,21 @@ def _check_users(tenant: Tenant, store: Store) -> None:
 def words(text: str) -> list[str]:
     """``"a, b"`` → ``["a", "b"]``"""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _senders(text: str) -> tuple[str, ...]:
+    """No words would be no limit, which nobody means by a variable that is not set."""
+    senders = words(text)
+    if not senders or any("@" not in sender for sender in senders if sender != "*"):
+        raise InvalidRequest("--senders are addresses, such as *@acme.example, or * for all")
+    return () if "*" in senders else tuple(senders)
+
+
+def _lanes(text: str) -> frozenset[Lane]:
+    lanes = frozenset(_lane(word) for word in words(text))
+    if not lanes:
+        raise InvalidRequest(f"a tenant needs a lane, of {', '.join(Lane)}")
+    return lanes
 
 
 def _lane(word: str) -> Lane:

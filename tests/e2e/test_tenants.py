@@ -163,6 +163,10 @@ def test_a_token_is_nowhere_in_the_store(whole: Whole, shell: Shell) -> None:
         (["tenants", "create", "No Name"], 1, "a tenant's name has"),
         (["tenants", "change", "nobody", "--lanes", "bulk"], 1, "there is no tenant nobody"),
         (["tenants", "change", "other", "--lanes", "fast"], 1, "fast is no lane"),
+        (["tenants", "change", "acme", "--lanes", ""], 1, "a tenant needs a lane"),
+        (["tenants", "change", "acme", "--senders", ""], 1, "or * for all"),
+        (["tenants", "change", "acme", "--senders", "*acme.example"], 1, "--senders are addresses"),
+        (["tenants", "change", "acme", "--senders", "\udcff@acme.example"], 1, "not UTF-8"),
         (["keys", "create", "other", "--scope", "all", "--name", "x"], 1, "all is no scope"),
         (["keys", "revoke", "acme", "pr_000000000000"], 1, "acme has no key"),
         (["keys"], 2, "usage"),
@@ -173,6 +177,26 @@ def test_a_mistake_in_a_shell_is_explained(shell: Shell, arguments: list[str], c
     assert done.returncode == code
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_key_in_a_table_can_be_copied(shell: Shell) -> None:
+    name = "a name that takes much of a narrow terminal"
+    key = shell("keys", "create", "other", "--scope", "send,read,webhooks", "--name", name)["key"]
+    assert key in shell.run("keys", "list", "other").stdout
+
+
+def test_a_token_that_leaked_is_revoked_by_itself_and_not_repeated(shell: Shell) -> None:
+    made = shell("keys", "create", "other", "--scope", "read", "--name", "leaked")
+    for given in (made["token"], made["token"], made["token"][:-1]):
+        done = shell.run("keys", "revoke", "other", given)
+        assert made["token"][16:-1] not in done.stdout + done.stderr
+    (state,) = [key["state"] for key in shell("keys", "list", "other") if key["key"] == made["key"]]
+    assert state == "revoked"
+
+
+def test_a_limit_to_senders_can_be_lifted(shell: Shell) -> None:
+    shell("tenants", "create", "limited", "--senders", "a@limited.example")
+    assert shell("tenants", "change", "limited", "--senders", "*")["senders"] == []
 
 
 def test_a_shell_says_that_the_store_is_away() -> None:
