@@ -13,9 +13,9 @@ from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, new_email_id, utc_now
 from delivery.contract.status import render_status
 from delivery.domain.emails import NewEmail
-from delivery.domain.errors import InvalidRequest, StoreOutcomeUnknown
+from delivery.domain.errors import ComesTooLate, InvalidRequest, StoreOutcomeUnknown
 from delivery.domain.idempotency import KeyRecord, record_id
-from delivery.use_cases.accept_once import KeyedRequest
+from delivery.use_cases.accept_once import KeyedRequest, Once
 
 COMMIT_WITHIN = timedelta(seconds=1.8)
 """The caller hears within 2 s, whatever the store does."""
@@ -32,11 +32,15 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
         if request.mimetype != "application/json":
             raise InvalidRequest("Content-Type must be application/json")
         body = read_body()
+        try:
+            request_to_send = parts.contract.parse(body, now=now)
+        except ComesTooLate:
+            once = _answered(tenant.tenant_id, key, body)
+            if once is None:
+                raise
+            return _answer_once(once, wait)
         email = NewEmail(
-            email_id=new_email_id(),
-            tenant_id=tenant.tenant_id,
-            request=parts.contract.parse(body, now=now),
-            accepted_at=now,
+            email_id=new_email_id(), tenant_id=tenant.tenant_id, request=request_to_send, accepted_at=now
         )
         tenant.check(email.request)
         if key is not None:
@@ -59,6 +63,15 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "the email may have been accepted; repeat the request with the same Idempotency-Key",
             )
+        return _answer_once(once, wait)
+
+    def _answered(tenant_id: str, key: str | None, body: bytes) -> Once | None:
+        """What was accepted in time is answered alike when it is repeated later."""
+        if key is None:
+            return None
+        return parts.answered(record_id(tenant_id, key), fingerprint=parts.contract.fingerprint(body))
+
+    def _answer_once(once: Once, wait: int | None) -> Response:
         response = _answer(once.email_ids[0], wait)
         if once.is_replay:
             response.headers["Idempotency-Replay"] = "true"
@@ -68,7 +81,7 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
         record = KeyRecord(
             record_id=record_id(email.tenant_id, key),
             tenant_id=email.tenant_id,
-            fingerprint=parts.contract.fingerprint(body, lane=email.request.lane),
+            fingerprint=parts.contract.fingerprint(body),
             email_ids=(email.email_id,),
             created_at=email.accepted_at,
         )

@@ -177,6 +177,7 @@ class ApiParts:
     publishing: PublishingThread
     accept: GroupCommit[NewEmail, None]
     accept_once: GroupCommit[KeyedRequest, Once]
+    answered: Callable[..., Once | None]
     record: GroupCommit[ProviderEvent, None]
 
 
@@ -218,6 +219,7 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         publishing=publishing,
         accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.content.size),
         accept_once=GroupCommit(accept_once, name="accepting once", size=lambda request: request.size),
+        answered=accept_once.answered,
         record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),
     )
 

@@ -9,7 +9,7 @@ from marshmallow import RAISE, Schema, ValidationError
 
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
 from delivery.domain.emails import Content, EmailRequest
-from delivery.domain.errors import InvalidRequest
+from delivery.domain.errors import ComesTooLate, InvalidRequest
 from delivery.domain.idempotency import fingerprint
 from delivery.domain.lanes import DEFAULT_PRIORITY, PRIORITIES, Lane, OnUnknown
 
@@ -46,12 +46,13 @@ class SendContract:
         self._schema = SendSchema()
         self._denied = frozenset({"subject", "text"}) - extra_fields
 
-    def fingerprint(self, raw: bytes, *, lane: Lane) -> str:
+    def fingerprint(self, raw: bytes, *, lane: Lane | None = None) -> str:
         """What two requests with one idempotency key must have in common, whichever way they come.
 
-        lane: the email's, which over AMQP is not in the body. Raises InvalidRequest.
+        lane: where the way in determines it. The body is one that parse() takes. Raises InvalidRequest.
         """
-        return fingerprint({**_parse_object(raw), "lane": lane.value})
+        body = _parse_object(raw)
+        return fingerprint({**body, "lane": _lane(body.get("lane"), determined=lane).value})
 
     def parse(self, raw: bytes, *, now: datetime, lane: Lane | None = None) -> EmailRequest:
         """Parse and validate. Raises InvalidRequest whose reason names the field.
@@ -135,7 +136,7 @@ def _expiry(values: Mapping[str, Any], *, now: datetime) -> datetime | None:
             raise InvalidRequest("give expires_at or ttl, not both")
         return now + timedelta(seconds=values["ttl"])
     if expires_at is not None and expires_at <= now:
-        raise InvalidRequest("expires_at is in the past")
+        raise ComesTooLate("expires_at is in the past")
     return expires_at
 
 

@@ -13,6 +13,10 @@ class RequestTooLarge(InvalidRequest):
     """The body is over the limit."""
 
 
+class ComesTooLate(InvalidRequest):
+    """When the request came, the email was past its expiry. It may have been accepted before."""
+
+
 class UnknownEmail(PostroomError):
     """No email of this tenant has that id."""
 

@@ -81,6 +81,17 @@ class AcceptOnce:
         failed = self._accept([work for work in works if isinstance(work, _Work)])
         return [_answer(work, failed) if isinstance(work, _Work) else work for work in works]
 
+    def answered(self, record_id: str, *, fingerprint: str) -> Once | None:
+        """What this request was answered before, if it was. Raises StoreUnavailable."""
+        record = self._keys.find([record_id]).get(record_id)
+        if record is None:
+            return None
+        found = set(self._emails.standings(record.email_ids))
+        repeat = repeat_of(
+            record, fingerprint=fingerprint, found=found, patience=self._patience, now=self._clock()
+        )
+        return Once(record.email_ids, is_replay=True) if repeat is Repeat.REPLAY else None
+
     def _known(
         self, request: KeyedRequest, known: Mapping[str, KeyRecord], found: set[str]
     ) -> "_Work | PostroomError":

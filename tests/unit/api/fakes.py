@@ -35,6 +35,7 @@ class Emails:
         self.error: Exception | None = None
         self.becomes = State.QUEUED
         self.are_replays = False
+        self.keys: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def accept(self, new: Sequence[NewEmail]) -> Sequence[None]:
         if self.error is not None:
@@ -49,7 +50,12 @@ class Emails:
 
     def accept_once(self, requests: Sequence[KeyedRequest]) -> Sequence[Once]:
         self.accept([email for request in requests for email in request.emails])
+        self.keys |= {(r.record.record_id, r.record.fingerprint): r.record.email_ids for r in requests}
         return [Once(request.record.email_ids, is_replay=self.are_replays) for request in requests]
+
+    def answered(self, record_id: str, *, fingerprint: str) -> Once | None:
+        ids = self.keys.get((record_id, fingerprint))
+        return Once(ids, is_replay=True) if ids else None
 
     def get(self, tenant_id: str, email_id: str) -> Standing | None:
         if self.error is not None:
@@ -156,6 +162,7 @@ class FakeApi:
             contract=SendContract(extra_fields=config.provider.extra_fields),
             publishing=cast(PublishingThread, self.publishing),
             accept_once=GroupCommit(self.emails.accept_once, name="accepting once"),
+            answered=self.emails.answered,
             accept=GroupCommit(self.emails.accept, name="accepting"),
             record=GroupCommit(self.events.record, name="recording"),
         )

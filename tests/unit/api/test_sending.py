@@ -7,6 +7,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
+from delivery.domain.idempotency import Json, fingerprint, record_id
 from delivery.domain.lanes import Lane
 from delivery.domain.states import State
 from tests.unit.api.fakes import FakeApi, Start
@@ -126,6 +127,33 @@ def test_with_a_key_a_request_is_accepted_once(api: FakeApi) -> None:
 def test_what_is_denied_uses_up_no_key(api: FakeApi) -> None:
     assert _send(api, recipient="", headers={"Idempotency-Key": "order-17"}).status_code == 400
     assert api.emails.accepted == []
+
+
+def _accepted_before_it_expired(api: FakeApi, *, key: str) -> str:
+    """Returns when it expired."""
+    past = "2001-01-01T00:00:00Z"
+    body: dict[str, Json] = {**VALID, "expires_at": past, "lane": "transactional"}
+    api.emails.keys[record_id("default", key), fingerprint(body)] = ("the first",)
+    return past
+
+
+def test_what_was_accepted_in_time_is_answered_alike_after_its_expiry(api: FakeApi) -> None:
+    past = _accepted_before_it_expired(api, key="order-17")
+    again = _send(api, headers={"Idempotency-Key": "order-17"}, expires_at=past)
+    assert (again.status_code, again.headers["Idempotency-Replay"]) == (202, "true")
+    assert again.json == {"status": "accepted", "request_id": "the first"}
+    assert not api.emails.accepted
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields"),
+    [({}, {}), ({"Idempotency-Key": "order-18"}, {}), ({"Idempotency-Key": "order-17"}, {"message": "Bye"})],
+)
+def test_what_was_not_comes_too_late(api: FakeApi, headers: dict[str, str], fields: dict[str, str]) -> None:
+    past = _accepted_before_it_expired(api, key="order-17")
+    denied = _send(api, headers=headers, expires_at=past, **fields)
+    assert denied.status_code == 400
+    assert denied.json == {"status": "denied", "reason": "expires_at is in the past"}
 
 
 @pytest.mark.parametrize("key", ["", "a" * 257, "\u00e9", "a\tb"])

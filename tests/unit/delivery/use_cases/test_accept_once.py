@@ -141,6 +141,19 @@ def test_after_a_second_it_finishes_what_the_first_began_under_the_same_ids() ->
     assert list(world.emails) == ["1", "2"]
 
 
+def test_what_was_answered_can_be_looked_up_and_nothing_else() -> None:
+    world = World()
+    accept_once = AcceptOnce(
+        keys=Keys(world), emails=Emails(world), hand_over=world.hand_over, clock=lambda: world.now
+    )
+    world.accept(world.request("1"))
+    assert accept_once.answered("key", fingerprint="body") == Once(("1",), is_replay=True)
+    assert accept_once.answered("key", fingerprint="other") is None
+    assert accept_once.answered("other", fingerprint="body") is None
+    world.emails.clear()
+    assert accept_once.answered("key", fingerprint="body") is None
+
+
 def test_a_key_can_be_used_again_after_a_day() -> None:
     world = World()
     world.accept(world.request("1"))
