@@ -5,6 +5,7 @@ import logging
 
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.domain.breaker import Breaker, closed, opened, probe_left, probing
+from delivery.domain.errors import StoreOutcomeUnknown
 from delivery.domain.outcomes import Answer, Outcome
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,14 @@ class SharedBreaker:
             policy=self._policy,
             now=utc_now(),
         )
-        if not await self._change(to):
-            return False
-        log.warning("breaker open provider=%s failures=%d reason=%s", self._provider, to.failures, to.reason)
-        if to.is_misconfigured and not seen.is_misconfigured:
-            log.error("ALARM provider refuses our credential or address detail=%s", answer.detail)
-        return True
+        try:
+            is_changed = await self._change(to)
+        except StoreOutcomeUnknown:  # it may be written: an alarm may come twice, but must not be lost
+            self._tell_opened(seen, to, answer)
+            raise
+        if is_changed:
+            self._tell_opened(seen, to, answer)
+        return is_changed
 
     async def close(self) -> bool:
         seen, now = self.state, utc_now()
@@ -61,6 +64,11 @@ class SharedBreaker:
 
     async def leave_probe(self) -> bool:
         return await self._change(probe_left(self.state, now=utc_now()))
+
+    def _tell_opened(self, seen: Breaker, to: Breaker, answer: Answer) -> None:
+        log.warning("breaker open provider=%s failures=%d reason=%s", self._provider, to.failures, to.reason)
+        if to.is_misconfigured and not seen.is_misconfigured:
+            log.error("ALARM provider refuses our credential or address detail=%s", answer.detail)
 
     async def _change(self, to: Breaker) -> bool:
         seen = self.state
