@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from cli import keys, tenants
 from cli.output import Output
-from delivery.bootstrap import build_store
+from delivery.bootstrap import Store, build_store
 from delivery.config import InvalidConfiguration, load_config
 from delivery.domain.errors import InvalidRequest, PostroomError, StoreUnavailable
 
@@ -28,11 +30,11 @@ def main(given: Sequence[str], environ: Mapping[str, str]) -> int:
     arguments = _parser().parse_args(given)
     try:
         _check(given)
-        config = load_config({"MONGODB_URI": _running_store(), **environ})
-        store = build_store(config, timeout=_TIMEOUT)
-        arguments.command(arguments, store, Output(as_json=arguments.json))
+        arguments.command(arguments, _store(environ), Output(as_json=arguments.json))
     except StoreUnavailable:
         return _fail(STORE_AWAY, "the store is away; is MONGODB_URI right?")
+    except PyMongoError as error:
+        return _fail(STORE_AWAY, f"the store refuses; is MONGODB_URI right? ({type(error).__name__})")
     except (PostroomError, InvalidConfiguration) as error:
         return _fail(REFUSED, str(error))
     return 0
@@ -54,6 +56,15 @@ def _check(given: Sequence[str]) -> None:
         "".join(given).encode()
     except UnicodeEncodeError:
         raise InvalidRequest("the arguments are not UTF-8") from None
+
+
+def _store(environ: Mapping[str, str]) -> Store:
+    """Raises InvalidConfiguration. The driver's own words may quote the URI, and with it the password."""
+    config = load_config({"MONGODB_URI": _running_store(), **environ})
+    try:
+        return build_store(config, timeout=_TIMEOUT)
+    except (PyMongoError, ValueError) as error:
+        raise InvalidConfiguration(f"MONGODB_URI can't be used ({type(error).__name__})") from None
 
 
 def _running_store() -> str:

@@ -199,6 +199,18 @@ def test_a_limit_to_senders_can_be_lifted(shell: Shell) -> None:
     assert shell("tenants", "change", "limited", "--senders", "*")["senders"] == []
 
 
+@pytest.mark.parametrize(
+    "uri", ["mongodb://user:se@cret@127.0.0.1:9/x", "mongodb://127.0.0.1:9/x?connectTimeoutMS=secret"]
+)
+def test_a_shell_says_that_the_address_of_the_store_is_wrong(uri: str) -> None:
+    command = [sys.executable, "-m", "cli", "tenants", "list"]
+    done = subprocess.run(command, env={"MONGODB_URI": uri}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "MONGODB_URI can't be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "cret" not in done.stderr
+
+
 def test_a_shell_says_that_the_store_is_away() -> None:
     command = [sys.executable, "-m", "cli", "tenants", "list"]
     away = {"MONGODB_URI": "mongodb://127.0.0.1:9/postroom?serverSelectionTimeoutMS=100"}
