@@ -61,7 +61,8 @@ class ClaimedEmail:
     """An email in this worker's hands.
 
     attempts: attempts spent so far; calls: provider calls begun, this one included; waits: delays that
-    spent no attempt; waiting_since: acceptance or the last requeue.
+    spent no attempt; waiting_since: acceptance, the last requeue, or when the provider first made
+    it wait.
     """
 
     email_id: str

@@ -38,7 +38,7 @@ class LanePolicy:
 
     retry_schedule: the wait before the second, third … attempt; an email has one attempt more than
         the schedule has entries.
-    max_wait: how long an email may wait in all, from its acceptance or its last requeue; it bounds
+    max_wait: how long an email may wait for the provider, from when that first made it wait; it bounds
         waits that spend no attempt (throttling, a misconfigured provider).
     weight: the lane's part of the shared slots.
     on_unknown, unknown_deadline: what is done when an outcome is still unknown so long after the call.

@@ -24,7 +24,8 @@ class Settlement:
     """The write that an answer leads to, under the claim's token.
 
     A settlement that owes a message raises ``gen`` by one, so that every older message is stale. was_called:
-    False for an email that was claimed, and then ended without a call.
+    False for an email that was claimed, and then ended without a call. waiting_since: set when the provider
+    makes it wait for the first time.
     """
 
     email_id: str
@@ -39,6 +40,7 @@ class Settlement:
     last_error: str | None = None
     question: Question | None = None
     was_called: bool = True
+    waiting_since: datetime | None = None
 
 
 def settle(claimed: ClaimedEmail, answer: Answer, *, policy: LanePolicy, now: datetime) -> Settlement:
@@ -107,6 +109,8 @@ def _delay(
     now: datetime,
 ) -> Settlement:
     due_at = now + wait
+    is_first = claimed.attempts == 0 and claimed.waits == 0  # until now it waited for us, if for anybody
+    waiting_since = now if is_first else claimed.waiting_since
     if claimed.expires_at is not None and due_at >= claimed.expires_at:
         return _end(
             claimed,
@@ -116,7 +120,7 @@ def _delay(
             reason="expired before its next attempt",
             last_error=answer.detail,
         )
-    if due_at - claimed.waiting_since > policy.max_wait:
+    if due_at - waiting_since > policy.max_wait:
         return _die(claimed, answer, reason=DeathReason.MAX_WAIT_EXCEEDED, attempts=attempts, now=now)
     return Settlement(
         email_id=claimed.email_id,
@@ -128,6 +132,7 @@ def _delay(
         due_at=due_at,
         owed=OwedTo.DELAY,
         last_error=answer.detail,
+        waiting_since=waiting_since if is_first else None,
     )
 
 

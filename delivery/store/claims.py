@@ -207,6 +207,7 @@ def _likeness(claimed: ClaimedEmail, settlement: Settlement) -> tuple[Any, ...]:
         settlement.last_error,
         settlement.question,
         settlement.was_called,
+        settlement.waiting_since,
     )
 
 
@@ -219,6 +220,8 @@ def _settling(settlement: Settlement, *, gen: int) -> Document:
     }
     if settlement.due_at is not None:
         values["due_at"] = settlement.due_at
+    if settlement.waiting_since is not None:
+        values["waiting_since"] = settlement.waiting_since
     if settlement.reason is not None:
         values["reason"] = settlement.reason
     if settlement.last_error is not None:

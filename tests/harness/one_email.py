@@ -79,6 +79,7 @@ class OneEmail:
             self._move(settlement.state, settlement.at)
             email.attempts, email.waits = settlement.attempts, settlement.waits
             email.due_at = settlement.due_at or email.due_at
+            email.waiting_since = settlement.waiting_since or email.waiting_since
             email.question = settlement.question
             email.calls -= int(not settlement.was_called)
             self._owe(settlement.owed)

@@ -117,6 +117,15 @@ def test_max_wait_counts_from_the_last_requeue() -> None:
     assert settlement.state is State.RETRYING
 
 
+@pytest.mark.parametrize("outcome", [Outcome.UNAVAILABLE, *NO_ATTEMPT_SPENT])
+def test_max_wait_counts_from_when_the_provider_first_made_it_wait(outcome: Outcome) -> None:
+    long_ago = NOW - timedelta(days=30)
+    first = _settle(outcome, 30, waiting_since=long_ago)
+    assert (first.state, first.waiting_since) == (State.RETRYING, NOW)
+    later = _settle(outcome, 30, 30, waiting_since=long_ago, waits=1)
+    assert later.reason == DeathReason.MAX_WAIT_EXCEEDED
+
+
 def test_retries_by_schedule_end_at_max_wait_too() -> None:
     settlement = _settle(Outcome.UNAVAILABLE, 30, max_wait=seconds(20))
     assert settlement.reason == DeathReason.MAX_WAIT_EXCEEDED
