@@ -40,6 +40,11 @@ def lost_before(watermark: datetime | None, *, margin: timedelta, now: datetime)
     return None if watermark is None else min(watermark, now) - margin
 
 
+def may_be_silent(watermark: datetime | None, *, margin: timedelta, now: datetime) -> bool:
+    """Whether needs_probe() can be true, whatever waits: a way that moves needs no look at the store."""
+    return watermark is None or watermark <= now - margin
+
+
 def needs_probe(
     *, oldest_waiting: datetime | None, watermark: datetime | None, now: datetime, margin: timedelta
 ) -> bool:

@@ -7,6 +7,7 @@ confirmed, so an event whose message was lost is applied all the same.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from pymongo import ASCENDING
 from pymongo.database import Database
 
 from delivery.domain.inserted import Inserted
@@ -50,7 +51,8 @@ class ProviderEvents:
         """Events that were received before ``older_than`` and not applied since, the oldest first."""
         query = {"pending": True, "received_at": {"$lte": older_than}}
         with store_errors():
-            return [_pending_of(d) for d in self._events.find(query, hint="pending").limit(limit)]
+            found = self._events.find(query).sort("received_at", ASCENDING).limit(limit)
+            return [_pending_of(document) for document in found]
 
     def record_effects(self, effects: Mapping[str, Sequence[str]], *, now: datetime) -> None:
         """Strike events as applied. effects: what they did -> their ids."""

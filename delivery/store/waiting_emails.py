@@ -7,6 +7,7 @@ delayed one, when it is due), and with which priority.
 from collections.abc import Mapping
 from datetime import datetime
 
+from pymongo import ASCENDING
 from pymongo.database import Database
 
 from delivery.domain.lanes import Lane
@@ -30,9 +31,8 @@ class WaitingEmails:
     def oldest(self, way: Way) -> datetime | None:
         """When the longest waiting message of this way came in."""
         with store_errors():
-            found = list(
-                self._emails.find(_published(way, SET), {"published.at": 1}, hint="published").limit(1)
-            )
+            waiting = self._emails.find(_published(way, SET), {"published.at": 1})
+            found = list(waiting.sort("published.at", ASCENDING).limit(1))
         at: datetime | None = found[0]["published"]["at"] if found else None
         return at
 
@@ -44,7 +44,7 @@ class WaitingEmails:
         lost = _published(way, {**SET, "$lt": before})
         owed: list[OwedEmail] = []
         with store_errors():
-            found = list(self._emails.find(lost, {"gen": 1}, hint="published").limit(limit))
+            found = list(self._emails.find(lost, {"gen": 1}).sort("published.at", ASCENDING).limit(limit))
             for gen in {document["gen"] for document in found}:
                 email_ids = [document["_id"] for document in found if document["gen"] == gen]
                 self._emails.update_many(

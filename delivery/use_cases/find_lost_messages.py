@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from delivery.domain.owed import OwedEmail
-from delivery.domain.watermarks import WAYS, Way, lost_before, needs_probe
+from delivery.domain.watermarks import WAYS, Way, lost_before, may_be_silent, needs_probe
 
 BATCH = 500
 """Republished in one turn at the most."""
@@ -47,8 +47,10 @@ def find_lost_messages(
         room = BATCH - len(lost.owed)
         if before is not None and room > 0:
             lost.owed.extend(waiting.owe_again(way, before=before, now=now, limit=room))
-        if may_probe(way) and needs_probe(
-            oldest_waiting=waiting.oldest(way), watermark=watermark, now=now, margin=margin
+        if (
+            may_probe(way)
+            and may_be_silent(watermark, margin=margin, now=now)
+            and needs_probe(oldest_waiting=waiting.oldest(way), watermark=watermark, now=now, margin=margin)
         ):
             lost.probes.append(way)
     return lost

@@ -1,10 +1,12 @@
 from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo, message_way
-from delivery.domain.watermarks import WAYS, Way, lost_before, needs_probe
+from delivery.domain.watermarks import WAYS, Way, lost_before, may_be_silent, needs_probe
 from tests.unit.delivery.builders import NOW, owed_email, seconds
 
 MARGIN = seconds(60)
@@ -62,3 +64,15 @@ def test_a_message_stands_in_the_order_of_its_lane_and_priority(
     changes: dict[str, object], way: Way | None
 ) -> None:
     assert message_way(owed_email(**changes)) == way
+
+
+@given(
+    oldest=st.none() | st.integers(-500, 0),
+    watermark=st.none() | st.integers(-500, 100),
+)
+def test_a_way_that_moves_never_needs_a_probe(oldest: int | None, watermark: int | None) -> None:
+    margin = seconds(60)
+    oldest_waiting = None if oldest is None else NOW + seconds(oldest)
+    mark = None if watermark is None else NOW + seconds(watermark)
+    if not may_be_silent(mark, margin=margin, now=NOW):
+        assert not needs_probe(oldest_waiting=oldest_waiting, watermark=mark, now=NOW, margin=margin)
