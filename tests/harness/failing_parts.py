@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack.part import Part
+from stack.part import Part, log_tail
 from stack.ports import LOOPBACK
 from tests.harness.deadline import wait_until
 from tests.harness.failpoints import FIRED, Failpoint
@@ -67,3 +67,4 @@ def _running(part: Part) -> Iterator[None]:
         yield
     finally:
         part.kill()
+        print(f"== {part.log}\n{log_tail(part.log)}")  # a failed test shows it
