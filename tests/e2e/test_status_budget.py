@@ -47,6 +47,7 @@ MEANWHILE = 10.0
 """Seconds before the first deadline from which on a check and the decision may meet."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # two minutes, but for a machine that others use, too
 def test_ten_thousand_unknown_outcomes_are_settled_within_the_providers_budget(
     start_system: Callable[..., System], database: StoreDatabase, vhost: VirtualHost
