@@ -27,6 +27,8 @@ from tests.harness.owed import assert_nothing_waits_unowed
 from tests.harness.store import StoreDatabase, StoreServer
 from tests.harness.system import System
 
+pytestmark = pytest.mark.long
+
 STALL = 30.0
 CALLERS = 4
 PAUSE = 0.2
