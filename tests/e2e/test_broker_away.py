@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -65,7 +64,7 @@ def test_processes_that_wait_for_a_broker_stop_when_they_are_told_to(
 ) -> None:
     line = line_to(vhost.server.port)
     fail(line)
-    system = start_system(amqp_url=over(line, vhost.url), config=CONFIG, ready=False)
+    system = start_system(amqp_url=line.over(vhost.url), config=CONFIG, ready=False)
     system.api_process.wait_ready(60)
     wait_until(
         lambda: "owed" in database["emails"].index_information(),
@@ -81,7 +80,7 @@ def test_processes_get_connected_however_often_the_connection_breaks_on_the_way(
 ) -> None:
     line = line_to(vhost.server.port)
     line.break_connections(first=600, more=300)
-    system = start_system(amqp_url=over(line, vhost.url), config=CONFIG, ready=False)
+    system = start_system(amqp_url=line.over(vhost.url), config=CONFIG, ready=False)
     system.simulator.wait_ready(60)
     system.api_process.wait_ready(60)
     accepted = system.api.send_many([email()] * 20)
@@ -97,7 +96,7 @@ def test_what_was_sent_in_a_short_outage_does_not_wait_for_the_grace_that_debts_
 ) -> None:
     """Else a one-time password would wait longer for the relay than the broker was away."""
     line = line_to(vhost.server.port)
-    system = start_system(amqp_url=over(line, vhost.url), config='[loops]\nrelay_grace = "1h"\n', consumers=2)
+    system = start_system(amqp_url=line.over(vhost.url), config='[loops]\nrelay_grace = "1h"\n', consumers=2)
     line.cut()
     wait_until(
         lambda: not any(part.is_ready() for part in system.consumers), within=60, what="they have noticed"
@@ -117,7 +116,7 @@ def test_sending_does_not_hang_on_a_line_to_the_broker_that_is_stalled(
     start_system: StartSystem, vhost: VirtualHost, line_to: Callable[[int], Line], database: StoreDatabase
 ) -> None:
     line = line_to(vhost.server.port)
-    system = start_system(amqp_url=over(line, vhost.url), config=CONFIG)
+    system = start_system(amqp_url=line.over(vhost.url), config=CONFIG)
     before = system.api.send_many([email()] * 20)
     line.stall()
     while_stalled = system.api.send_many([email()] * EMAILS, connections=16)
@@ -154,10 +153,3 @@ def assert_waiting_ends_without_an_answer(system: System) -> None:
 def readiness(system: System) -> dict[str, str]:
     answer: dict[str, str] = system.api.request("GET", "/readyz").json()
     return answer
-
-
-def over(line: Line, url: str) -> str:
-    """The same URL by way of the line."""
-    parts = urlsplit(url)
-    login = parts.netloc.rpartition("@")[0]
-    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{line.port}"))

@@ -78,8 +78,8 @@ def wired(
             stack.callback(line.close)
         system = System(
             tmp_path_factory.mktemp("system"),
-            amqp_url=over(lines["broker"], vhost.url),
-            mongodb_uri=over(lines["store"], database.uri),
+            amqp_url=lines["broker"].over(vhost.url),
+            mongodb_uri=lines["store"].over(database.uri),
             config=CONFIG,
             consumers=2,
             simulator_options=RETRIES,
@@ -138,11 +138,6 @@ def line_over(url: str) -> Line:
     port = urlsplit(url).port
     assert port is not None
     return Line(port)
-
-
-def over(line: Line, url: str) -> str:
-    """The same URL by way of the line."""
-    return url.replace(f":{line.target_port}/", f":{line.port}/")
 
 
 def is_ready(wired: Wired) -> bool:

@@ -93,8 +93,7 @@ def test_with_the_broker_down_a_waiter_gets_202_and_the_email_is_sent_later(
     start_system: Callable[..., System], vhost: VirtualHost, line_to: Callable[[int], Line]
 ) -> None:
     line = line_to(vhost.server.port)
-    through = vhost.url.replace(f":{vhost.server.port}/", f":{line.port}/")
-    system = start_system(amqp_url=through, config=CONFIG)
+    system = start_system(amqp_url=line.over(vhost.url), config=CONFIG)
     line.cut()
     response = _send(system.api.url, wait=1)
     assert response.status_code == 202

@@ -88,7 +88,7 @@ def test_what_was_held_up_on_a_stalled_line_to_the_store_is_known_afterwards(
     store = own_store()
     with store.database() as database:
         line = line_to(port_of(database))
-        system = start_system(mongodb_uri=over(line, database), config=CONFIG, simulator_options=RETRIES)
+        system = start_system(mongodb_uri=line.over(database.uri), config=CONFIG, simulator_options=RETRIES)
         before = system.api.send_many([email()] * 40)
         line.stall()
         answers = send_from_many(system.api, 64)
@@ -112,7 +112,7 @@ def test_what_the_provider_said_settles_an_email_whose_lease_ran_out_while_the_s
     start_system: StartSystem, database: StoreDatabase, line_to: Callable[[int], Line]
 ) -> None:
     line = line_to(port_of(database))
-    system = start_system(mongodb_uri=over(line, database), config=CONFIG)
+    system = start_system(mongodb_uri=line.over(database.uri), config=CONFIG)
     recipient = "fault+slow.2+webhook-lost@example.com"
     accepted = system.api.send_many([email(recipient=recipient)] * 6)
     wait_until(lambda: system.provider.received() == len(accepted), within=60, what="all calls are out")
@@ -189,11 +189,6 @@ def states(database: StoreDatabase) -> dict[str, int]:
 
 def port_of(database: StoreDatabase) -> int:
     return urlsplit(database.uri).port or 27017
-
-
-def over(line: Line, database: StoreDatabase) -> str:
-    """The database's URI by way of the line."""
-    return urlsplit(database.uri)._replace(netloc=f"127.0.0.1:{line.port}").geturl()
 
 
 def print_answers(what: str, answers: list[Answer], *, known: list[str]) -> None:

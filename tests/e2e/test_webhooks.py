@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -233,11 +233,9 @@ def test_delivered_after_failed_is_delivered(api: Api) -> None:
 def test_while_the_store_is_away_the_provider_is_asked_to_send_it_again(
     start_system: Callable[..., System], database: StoreDatabase, line_to: Callable[[int], Line]
 ) -> None:
-    address = urlsplit(database.uri)
-    line = line_to(address.port or 27017)
-    through_line = address._replace(netloc=f"127.0.0.1:{line.port}")
+    line = line_to(urlsplit(database.uri).port or 27017)
     system = start_system(
-        mongodb_uri=urlunsplit(through_line), simulator_options=["--webhook-retry-delays", "1,1,1,2,2,5,5"]
+        mongodb_uri=line.over(database.uri), simulator_options=["--webhook-retry-delays", "1,1,1,2,2,5,5"]
     )
     request_id = system.api.send(recipient="fault+webhook-late.4@example.com")
     system.api.wait_for_detail(request_id, "submitted")

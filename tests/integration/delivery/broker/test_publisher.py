@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -47,9 +46,7 @@ def line(vhost: VirtualHost, line_to: Callable[[int], Line]) -> Line:
 
 @pytest.fixture
 def line_url(vhost: VirtualHost, line: Line) -> str:
-    parts = urlsplit(vhost.url)
-    login, _, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{line.port}"))
+    return line.over(vhost.url)
 
 
 def test_a_batch_is_confirmed_with_many_in_flight(vhost: VirtualHost) -> None:

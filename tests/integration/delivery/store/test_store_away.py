@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,12 +29,6 @@ TIMEOUT = timedelta(seconds=1.5)
 EVENT = ProviderEvent(provider="p", provider_event_id="1", email_id="a", report=Report.DELIVERED, raw="{}")
 
 
-def through(line: Line, uri: str) -> str:
-    """The same database over the line."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=f"127.0.0.1:{line.port}"))
-
-
 @pytest.fixture
 def line(database: StoreDatabase, line_to: Callable[[int], Line]) -> Line:
     port = urlsplit(database.uri).port
@@ -45,7 +39,7 @@ def line(database: StoreDatabase, line_to: Callable[[int], Line]) -> Line:
 @pytest.fixture
 def postroom(database: StoreDatabase, line: Line, open_store: Callable[..., Store]) -> Store:
     """The collections over a line that the test may cut and stall, with the API's patience."""
-    opened: Store = open_store(through(line, database.uri), timeout=TIMEOUT)
+    opened: Store = open_store(line.over(database.uri), timeout=TIMEOUT)
     return opened
 
 
@@ -142,7 +136,7 @@ def test_every_write_repeated_after_its_answer_was_lost_ends_in_the_same_place_a
     }
     writes: dict[str, Callable[[], Sequence[Any]]] = {}
     for name, call in calls.items():  # each on a connection of its own, which is there before the stall
-        postroom = open_store(through(line, database.uri), timeout=TIMEOUT, indexes=False)
+        postroom = open_store(line.over(database.uri), timeout=TIMEOUT, indexes=False)
         assert ping(postroom.db)
         writes[name] = partial(call, postroom)
     line.stall()
