@@ -38,6 +38,9 @@ class Load:
             lambda: len(self.accepted) >= accepted, within=self._within, what=f"{accepted} are accepted"
         )
 
+    def is_over(self) -> bool:
+        return len(self.accepted) == self._emails
+
     def finish(self) -> None:
         self.wait_for(self._emails)
         self._threads.shutdown()
