@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.harness.amqp import AmqpClient, Outgoing
+from delivery.domain.lanes import Lane
 from tests.harness.api import email
+from tests.harness.backlog import put_backlog
 from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_until
+from tests.harness.store import StoreDatabase
 from tests.harness.system import System
 
 StartSystem = Callable[..., System]
@@ -19,10 +21,7 @@ CONFIG = f"""
 max_in_flight = {SLOTS}
 [slots]
 reserved = 4
-[loops]
-relay_grace = "20s"
 """
-# The relay shall not publish the backlog a second time while it is being published.
 
 WAITING = 20_000
 CRITICAL = 12
@@ -30,18 +29,13 @@ LATENCY = 0.5
 
 
 def test_twenty_thousand_waiting_bulk_emails_do_not_delay_a_critical_one(
-    start_system: StartSystem, vhost: VirtualHost
+    start_system: StartSystem, vhost: VirtualHost, database: StoreDatabase
 ) -> None:
     system = start_system(config=CONFIG)
     system.provider.set_faults(latency=LATENCY)
     idle = [_send_critical(system, f"idle-{number}@example.com") for number in range(CRITICAL)]
 
-    publish_as_service(vhost, "bulk.newsletter", WAITING, recipient="bulk@example.com")
-    wait_until(
-        lambda: vhost.depth("email.bulk") > WAITING * 0.9,
-        within=180,
-        what="the bulk emails wait in their lane",
-    )
+    put_backlog(database, vhost, WAITING, lane=Lane.BULK, recipient="bulk@example.com")
     wait_until(lambda: system.provider.summary()["in_flight"] >= SLOTS - 4, within=30, what="bulk is busy")
 
     busy = [_send_critical(system, f"busy-{number}@example.com") for number in range(CRITICAL)]
@@ -78,17 +72,6 @@ def test_under_a_transactional_overload_bulk_keeps_its_weight(
     bulk = first.count("bulk@example.com")
     print(f"of the first {len(first)} submissions {bulk} were bulk; its weight is a quarter")
     assert 0.8 * 45 <= bulk <= 1.2 * 45
-
-
-def publish_as_service(vhost: VirtualHost, routing_key: str, count: int, *, recipient: str) -> None:
-    """Publish emails to ``email.ingest`` as the example service does."""
-    service = AmqpClient(vhost.service_url)
-    try:
-        for _ in range(count // 1000):
-            messages = [Outgoing(body=email(recipient=recipient), user_id=vhost.service) for _ in range(1000)]
-            service.publish("email.ingest", routing_key, messages)
-    finally:
-        service.close()
 
 
 def _send_critical(system: System, recipient: str) -> tuple[float, float]:

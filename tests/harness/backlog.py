@@ -1,0 +1,59 @@
+"""Many emails that wait in their lane, put there without as many requests."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from delivery.bootstrap import new_email_id
+from delivery.domain.emails import DEFAULT_TENANT, Content, EmailRequest, NewEmail
+from delivery.domain.lanes import Lane
+from delivery.store.email_documents import new_document
+from delivery.use_cases.messages import encode_email
+from tests.harness.amqp import Outgoing
+from tests.harness.broker import VirtualHost
+from tests.harness.store import Document, StoreDatabase
+from topology.names import EMAIL_EXCHANGE
+
+_BATCH = 1000
+
+
+def put_backlog(
+    database: StoreDatabase,
+    vhost: VirtualHost,
+    count: int,
+    *,
+    lane: Lane,
+    recipient: str,
+    tenant_id: str = DEFAULT_TENANT,
+) -> None:
+    """As accepting and publishing leave them: stored, with nothing owed, and their messages in the lane."""
+    for number in _batches(count):
+        documents = [_published(lane, recipient, tenant_id) for _ in range(number)]
+        database["emails"].insert_many(documents, ordered=False)
+        messages = [
+            Outgoing(
+                body=encode_email(document["_id"], document["gen"]),
+                priority=document["priority"],
+            )
+            for document in documents
+        ]
+        vhost.amqp.publish(EMAIL_EXCHANGE, lane.value, messages)
+
+
+def _batches(count: int) -> Iterator[int]:
+    for start in range(0, count, _BATCH):
+        yield min(_BATCH, count - start)
+
+
+def _published(lane: Lane, recipient: str, tenant_id: str) -> Document:
+    email = NewEmail(
+        email_id=new_email_id(),
+        tenant_id=tenant_id,
+        request=EmailRequest(
+            content=Content(sender="shop@example.com", recipient=recipient, message="hello"), lane=lane
+        ),
+        accepted_at=datetime.now(UTC),
+    )
+    document = new_document(email, hash_key=b"nobody looks these up")
+    del document["owed"]
+    document["published"] = {"at": email.accepted_at, "priority": email.request.priority}
+    return document
