@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from consumers.batch_consumer import BatchConsumer
-from consumers.ingest import REUSED, ingest_consumer
+from consumers.ingest import ingest_consumer
+from consumers.ingest_accepting import REUSED
 from consumers.ingest_message import content_hash
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.outbox import Outbox
