@@ -39,9 +39,6 @@ log = logging.getLogger(__name__)
 STORE_THREADS = 16
 """Calls to the store at once; asyncio's own pool has six threads on a machine with two cores."""
 
-CLOSING_GRACE = 2.0
-"""Seconds that a stop waits for the broker's goodbye."""
-
 DISCONNECT_GRACE = 1.0
 """Seconds for each connection to close in order."""
 

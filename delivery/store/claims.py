@@ -16,6 +16,7 @@ from delivery.domain.emails import ClaimedEmail
 from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import CLAIMABLE, State
+from delivery.domain.waiting import EXPIRED
 from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import (
     OWED_FIELDS,
@@ -84,7 +85,7 @@ class Claims:
                     "$set": {
                         "state": State.EXPIRED.value,
                         "updated_at": now,
-                        "reason": "expired before it was sent",
+                        "reason": EXPIRED.reason,
                     },
                     "$unset": {"owed": "", "published": ""},
                     "$push": history_entry(State.EXPIRED, at=now),
