@@ -1,6 +1,5 @@
 """The body of ``POST /send``, which is also the body of a message to ``email.ingest``."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -8,6 +7,7 @@ from typing import Any, NoReturn
 from marshmallow import RAISE, Schema, ValidationError
 
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
+from delivery.contract.json_bodies import parse_object
 from delivery.domain.emails import Content, EmailRequest
 from delivery.domain.errors import ComesTooLate, InvalidRequest
 from delivery.domain.idempotency import fingerprint
@@ -51,7 +51,7 @@ class SendContract:
 
         lane: where the way in determines it. The body is one that parse() takes. Raises InvalidRequest.
         """
-        body = _parse_object(raw)
+        body = parse_object(raw)
         return fingerprint({**body, "lane": _lane(body.get("lane"), determined=lane).value})
 
     def parse(self, raw: bytes, *, now: datetime, lane: Lane | None = None) -> EmailRequest:
@@ -59,7 +59,7 @@ class SendContract:
 
         lane: where the way in determines it (the routing key of AMQP); a body that says otherwise is denied.
         """
-        body = _parse_object(raw)
+        body = parse_object(raw)
         for field in sorted(self._denied & body.keys()):
             raise InvalidRequest(f"{field} field is not supported by the provider")
         try:
@@ -80,30 +80,6 @@ class SendContract:
             on_unknown=OnUnknown(values["on_unknown"]) if "on_unknown" in values else None,
             unknown_deadline=_seconds(values.get("unknown_deadline")),
         )
-
-
-def _parse_object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
-    except (ValueError, RecursionError):
-        raise InvalidRequest("body is not JSON") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("body must be a JSON object")
-    return body
-
-
-def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two equal names some readers take the first, others the last (RFC 8259, section 4)."""
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise InvalidRequest(f"field {name[:100]!r} is given more than once")
-        fields[name] = value
-    return fields
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _deny(error: ValidationError, *, known: Mapping[str, object]) -> NoReturn:

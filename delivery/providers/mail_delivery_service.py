@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from delivery.config import ProviderConfig
+from delivery.contract.json_bodies import parse_object
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest, NotAuthenticated
 from delivery.domain.outcomes import Answer, Outcome
@@ -176,12 +177,7 @@ def verify(raw: bytes, signature: str | None, *, secrets: tuple[str, ...]) -> No
 
 def parse_events(raw: bytes) -> list[ProviderEvent]:
     """Parse a webhook's body. Raises InvalidRequest with the reason."""
-    try:
-        parsed = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise InvalidRequest("body is not JSON") from None
-    if not isinstance(parsed, dict):
-        raise InvalidRequest("body must be a JSON object")
+    parsed = parse_object(raw)
     email_id, status = parsed.get("ID"), parsed.get("STATUS")
     if not isinstance(email_id, str) or not email_id or len(email_id) > 200:
         raise InvalidRequest("missing or wrong ID field")

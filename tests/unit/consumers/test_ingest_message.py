@@ -205,7 +205,7 @@ def test_a_body_over_the_limit_is_refused() -> None:
     assert _reason(body=b"x" * 1001) == "body is larger than 1000 bytes"
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe\x00", b"<xml/>", b"[" * 900])
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe\x00", b"<xml/>", b"[" * 30])
 def test_garbage_is_refused(body: bytes) -> None:
     assert _reason(body=body) == "body is not JSON"
 
