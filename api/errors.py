@@ -1,6 +1,7 @@
 """The one table from errors to HTTP answers. Every error is JSON: ``{"status", "reason"}``."""
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,7 @@ from delivery.domain.errors import (
     NotAuthenticated,
     NotStored,
     PostroomError,
+    RateExceeded,
     RequestTooLarge,
     StoreUnavailable,
     UnknownEmail,
@@ -35,6 +37,7 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     (KeyReused, HTTPStatus.CONFLICT, None),
     (KeyInFlight, HTTPStatus.CONFLICT, None),
     (AlreadyThere, HTTPStatus.CONFLICT, None),
+    (RateExceeded, HTTPStatus.TOO_MANY_REQUESTS, None),
     (UnknownEmail, HTTPStatus.NOT_FOUND, "unknown request_id"),
     (NotStored, HTTPStatus.INTERNAL_SERVER_ERROR, None),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the store is away; try again"),
@@ -65,6 +68,8 @@ def _answer(error: PostroomError) -> Response:
             response = answer(status, reason or str(error))
             if isinstance(error, KeyInFlight):
                 response.headers["Retry-After"] = RETRY_AFTER
+            if isinstance(error, RateExceeded):
+                response.headers["Retry-After"] = str(max(1, math.ceil(error.again_in.total_seconds())))
             return response
     return _answer_unexpected(error)
 

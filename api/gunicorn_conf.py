@@ -1,4 +1,13 @@
-"""gunicorn's settings. Threads, because a request waits for the store and holds no CPU meanwhile."""
+"""gunicorn's settings. Threads, because a request waits for the store and holds no CPU meanwhile.
+
+Slow clients don't hold threads. gunicorn's own threaded worker gives a connection a thread at its first byte,
+and the thread waits for the rest. PatientWorker's loop receives instead, without waiting, and a thread gets a
+request that is here whole; an incomplete one is answered 408 ten seconds after its first byte, whether it
+drips or is silent. An answer that its client doesn't read ends after ten seconds, too. What a slow client
+holds is one of ``worker_connections`` and its part of 64 MiB of incomplete requests per worker;
+gunicorn_worker.py has these times and sizes, and tests/e2e/test_slow_clients.py shows that 80 dripping and
+300 silent clients hold up nobody.
+"""
 
 import os
 import sys
@@ -17,7 +26,13 @@ bind = f"{_api.host}:{_api.port}"
 workers = _api.workers
 threads = _api.threads
 worker_class = "api.gunicorn_worker.PatientWorker"
+worker_connections = 1000
 backlog = 1024
+# What a request may have before its body; more is refused with 414 or 431. max_body_bytes bounds the body,
+# and delivery/contract/json_bodies.py what is in it.
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
 keepalive = 15
 timeout = 60
 graceful_timeout = 12

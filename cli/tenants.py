@@ -9,9 +9,10 @@ from delivery.bootstrap import Store
 from delivery.domain.emails import DEFAULT_TENANT
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
+from delivery.domain.rates import MOST_BURST, MOST_PER_SECOND, UNLIMITED, Rate
 from delivery.domain.tenants import THE_DEFAULT, Tenant
 
-COLUMNS = ("tenant", "lanes", "senders", "amqp_users")
+COLUMNS = ("tenant", "lanes", "senders", "amqp_users", "rate", "burst")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -30,6 +31,8 @@ def add_parser(
         verb.add_argument("--lanes", help=f"those it may use, of {','.join(Lane)} (all)")
         verb.add_argument("--senders", help="addresses it may send from: *@acme.example, or * for all (all)")
         verb.add_argument("--amqp-users", help="users of the broker that publish for it (none)")
+        verb.add_argument("--rate", help="requests a second; none, or default: as api.rate says (default)")
+        verb.add_argument("--burst", help="requests at once after a rest (as many as --rate)")
     verbs.add_parser("list", parents=[options], help="show all").set_defaults(command=_list)
 
 
@@ -70,6 +73,8 @@ def _changed(tenant: Tenant, arguments: argparse.Namespace) -> Tenant:
         tenant = replace(tenant, senders=_senders(arguments.senders))
     if arguments.amqp_users is not None:
         tenant = replace(tenant, amqp_users=tuple(words(arguments.amqp_users)))
+    if arguments.rate is not None or arguments.burst is not None:
+        tenant = replace(tenant, rate=_rate(tenant.rate, rate=arguments.rate, burst=arguments.burst))
     return tenant
 
 
@@ -107,10 +112,29 @@ def _lane(word: str) -> Lane:
         raise InvalidRequest(f"{word} is no lane; there are {', '.join(Lane)}") from None
 
 
+def _rate(now: Rate | None, *, rate: str | None, burst: str | None) -> Rate | None:
+    """A new rate's burst is as large as itself unless it is given; a burst alone changes nothing else."""
+    if rate in ("none", "default") and burst is None:
+        return UNLIMITED if rate == "none" else None
+    per_second = _number("--rate", rate, most=MOST_PER_SECOND) if rate is not None else now and now.per_second
+    if not per_second:
+        raise InvalidRequest("--burst needs a --rate in requests a second")
+    return Rate(per_second, _number("--burst", burst, most=MOST_BURST) if burst is not None else per_second)
+
+
+def _number(option: str, text: str, *, most: int) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= number <= most:
+        raise InvalidRequest(f"{option} is a whole number between 1 and {most}")
+    return number
+
+
 def _row(tenant: Tenant) -> dict[str, Value]:
     return {
         "tenant": tenant.tenant_id,
         "lanes": [lane.value for lane in Lane if lane in tenant.lanes],
         "senders": list(tenant.senders),
         "amqp_users": list(tenant.amqp_users),
+        "rate": "default" if tenant.rate is None else tenant.rate.per_second or "none",
+        "burst": tenant.rate.burst or None if tenant.rate else None,
     }

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from delivery.store.leadership import Leadership
 from delivery.store.overdue_emails import OverdueEmails
 from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
+from delivery.store.rate_budgets import RateBudgets
 from delivery.store.reported_emails import ReportedEmails
 from delivery.store.tenants import Tenants
 from delivery.store.waiting_emails import WaitingEmails
@@ -42,6 +44,7 @@ from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.ask_about_emails import StatusEndpoint
 from delivery.use_cases.identify_callers import Callers
+from delivery.use_cases.limit_rates import RateLimits
 from delivery.use_cases.publish_owed import MessagePublisher, Owed, PublishOwed, Strike
 from delivery.use_cases.record_provider_events import record_provider_events
 from delivery.use_cases.submit_email import Provider
@@ -87,6 +90,7 @@ class Store:
     overdue: OverdueEmails
     breakers: Breakers
     budgets: CallBudgets
+    rates: RateBudgets
     leadership: Leadership
     tenants: Tenants
     api_keys: ApiKeys
@@ -116,6 +120,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         overdue=OverdueEmails(db),
         breakers=Breakers(db),
         budgets=CallBudgets(db),
+        rates=RateBudgets(db),
         leadership=Leadership(db, owner=process_name()),
         tenants=Tenants(db),
         api_keys=ApiKeys(db),
@@ -173,6 +178,7 @@ class ApiParts:
     config: Config
     store: Store
     callers: Callers
+    limits: RateLimits
     contract: SendContract
     publishing: PublishingThread
     accept: GroupCommit[NewEmail, None]
@@ -215,6 +221,7 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         config=config,
         store=store,
         callers=callers_of(config, store),
+        limits=RateLimits(store.rates, default=config.api.rate, clock=time.time_ns),
         contract=SendContract(extra_fields=config.provider.extra_fields),
         publishing=publishing,
         accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.content.size),

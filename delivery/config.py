@@ -17,6 +17,7 @@ from delivery.domain.delays import DelayStep
 from delivery.domain.errors import PostroomError
 from delivery.domain.lanes import Lane, LanePolicy, OnUnknown
 from delivery.domain.questions import CheckPolicy
+from delivery.domain.rates import MOST_BURST, MOST_PER_SECOND, Rate
 from topology.delay_steps import DELAY_STEPS, parse_step, step_name
 
 EXTRA_FIELDS = ("subject", "text")
@@ -29,7 +30,10 @@ class InvalidConfiguration(PostroomError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfig:
-    """host, port: where to listen. keys: tokens that need no store; without any key, loopback only."""
+    """host, port: where to listen. keys: tokens that need no store; without any key, loopback only.
+
+    rate: of the requests of each tenant that has none of its own.
+    """
 
     host: str
     port: int
@@ -37,6 +41,7 @@ class ApiConfig:
     threads: int
     keys: tuple[str, ...]
     max_body_bytes: int
+    rate: Rate
 
     @property
     def is_for_this_machine(self) -> bool:
@@ -197,6 +202,7 @@ def _read_file(environ: Mapping[str, str], faults: Faults) -> dict[str, Any]:
 
 
 def _read_api(env: Section, section: Section) -> ApiConfig:
+    per_second = section.integer("rate", 0, least=0, most=MOST_PER_SECOND)
     return ApiConfig(
         host=env.text("API_HOST", "127.0.0.1"),
         port=env.integer("API_PORT", 8080, least=1, most=65535),
@@ -204,6 +210,7 @@ def _read_api(env: Section, section: Section) -> ApiConfig:
         threads=env.integer("API_THREADS", 32, least=2, most=512),
         keys=env.words("API_KEYS"),
         max_body_bytes=section.integer("max_body_bytes", 1024 * 1024, least=1024, most=12 * 1024 * 1024),
+        rate=Rate(per_second, section.integer("burst", 0, least=0, most=MOST_BURST) or per_second),
     )
 
 

@@ -1,5 +1,9 @@
 """The one error tree. api/errors.py maps it to HTTP, consumers/settlement.py to broker verdicts."""
 
+from datetime import timedelta
+
+from delivery.domain.rates import Allowance
+
 
 class PostroomError(Exception):
     """Whatever postroom raises on purpose."""
@@ -45,6 +49,15 @@ class KeyInFlight(PostroomError):
 
     def __init__(self) -> None:
         super().__init__("a request with this Idempotency-Key is being worked on; try again")
+
+
+class RateExceeded(PostroomError):
+    """The tenant has made all the requests that it may make for now."""
+
+    def __init__(self, allowance: Allowance, *, again_in: timedelta) -> None:
+        super().__init__("too many requests; try again later")
+        self.allowance = allowance
+        self.again_in = again_in
 
 
 class NotStored(PostroomError):

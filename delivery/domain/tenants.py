@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from delivery.domain.emails import DEFAULT_TENANT, EmailRequest
 from delivery.domain.errors import NotAllowed
 from delivery.domain.lanes import Lane
+from delivery.domain.rates import Rate
 
 
 class Scope(StrEnum):
@@ -24,12 +25,14 @@ class Tenant:
 
     lanes: which it may use. senders: addresses it may send from, with ``*`` for any part of one; none: all.
     amqp_users: the broker users that publish for it; one that is nobody's publishes for the default tenant.
+    rate: of its requests over HTTP; None: what the configuration says for all.
     """
 
     tenant_id: str
     lanes: frozenset[Lane] = frozenset(Lane)
     senders: tuple[str, ...] = ()
     amqp_users: tuple[str, ...] = ()
+    rate: Rate | None = None
 
     def check(self, request: EmailRequest) -> None:
         """Raises NotAllowed if it may not send this."""

@@ -8,6 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from delivery.domain.errors import AlreadyThere
 from delivery.domain.lanes import Lane
+from delivery.domain.rates import Rate
 from delivery.domain.tenants import Tenant
 from delivery.store.client import Document, store_errors
 
@@ -54,7 +55,16 @@ def _document(tenant: Tenant) -> Document:
         "lanes": [lane.value for lane in Lane if lane in tenant.lanes],
         "senders": list(tenant.senders),
         "amqp_users": list(tenant.amqp_users),
+        **_rate_fields(tenant.rate),
     }
+
+
+def _rate_fields(rate: Rate | None) -> Document:
+    return {} if rate is None else {"rate": {"per_second": rate.per_second, "burst": rate.burst}}
+
+
+def _rate(document: Document | None) -> Rate | None:
+    return None if document is None else Rate(document["per_second"], document["burst"])
 
 
 def _tenant(document: Document) -> Tenant:
@@ -63,4 +73,5 @@ def _tenant(document: Document) -> Tenant:
         lanes=frozenset(Lane(lane) for lane in document["lanes"]),
         senders=tuple(document["senders"]),
         amqp_users=tuple(document["amqp_users"]),
+        rate=_rate(document.get("rate")),
     )

@@ -156,6 +156,21 @@ def test_a_token_is_nowhere_in_the_store(whole: Whole, shell: Shell) -> None:
     assert token[16:] not in documents
 
 
+def test_a_tenant_has_one_rate_over_all_workers(shell: Shell, api_of: Callable[..., Api]) -> None:
+    assert shell("tenants", "create", "limited", "--rate", "1", "--burst", "20")["burst"] == 20
+    api = api_of("limited", scope="read")
+    asked = [api.get("/status") for _ in range(100)]
+    admitted = [answer for answer in asked if answer.status_code == 400]
+    refused = [answer for answer in asked if answer.status_code == 429]
+    assert len(admitted) + len(refused) == 100
+    assert len(admitted) >= 20
+    assert {answer.headers["RateLimit-Limit"] for answer in asked} == {"20"}
+    assert refused
+    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+    assert shell("tenants", "change", "limited", "--rate", "none")["rate"] == "none"
+    wait_until(lambda: not api.get("/status").headers.get("RateLimit-Limit"), within=30, what="no limit")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -167,6 +182,9 @@ def test_a_token_is_nowhere_in_the_store(whole: Whole, shell: Shell) -> None:
         (["tenants", "change", "acme", "--senders", ""], 1, "or * for all"),
         (["tenants", "change", "acme", "--senders", "*acme.example"], 1, "--senders are addresses"),
         (["tenants", "change", "acme", "--senders", "\udcff@acme.example"], 1, "not UTF-8"),
+        (["tenants", "change", "other", "--rate", "0"], 1, "--rate is a whole number between 1 and 100000"),
+        (["tenants", "change", "other", "--burst", "9"], 1, "--burst needs a --rate"),
+        (["tenants", "change", "other", "--rate", "none", "--burst", "9"], 1, "--rate is a whole number"),
         (["keys", "create", "other", "--scope", "all", "--name", "x"], 1, "all is no scope"),
         (["keys", "revoke", "acme", "pr_000000000000"], 1, "acme has no key"),
         (["keys"], 2, "usage"),
@@ -195,8 +213,8 @@ def test_a_token_that_leaked_is_revoked_by_itself_and_not_repeated(shell: Shell)
 
 
 def test_a_limit_to_senders_can_be_lifted(shell: Shell) -> None:
-    shell("tenants", "create", "limited", "--senders", "a@limited.example")
-    assert shell("tenants", "change", "limited", "--senders", "*")["senders"] == []
+    shell("tenants", "create", "restricted", "--senders", "a@restricted.example")
+    assert shell("tenants", "change", "restricted", "--senders", "*")["senders"] == []
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,14 @@ from delivery.domain.breaker import Breaker
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import StoreUnavailable
 from delivery.domain.provider_events import ProviderEvent
+from delivery.domain.rates import Rate
 from delivery.domain.states import State
 from delivery.domain.tenants import Tenant
 from delivery.store.group_commit import GroupCommit
+from delivery.store.rate_budgets import Taken
 from delivery.use_cases.accept_once import KeyedRequest, Once
 from delivery.use_cases.identify_callers import Callers
+from delivery.use_cases.limit_rates import RateLimits
 from tests.unit.delivery.builders import standing
 
 
@@ -125,12 +128,29 @@ class Tenants:
         return self.made.get(tenant_id)
 
 
+class RateBudgets:
+    """Full buckets; what was taken of each."""
+
+    def __init__(self) -> None:
+        self.free_at: dict[str, int] = {}
+
+    def take(self, tenant_id: str, wanted: int, *, rate: Rate, now: int) -> Taken:
+        free_at = max(self.free_at.get(tenant_id, 0), now - rate.earliest)
+        tokens = min(wanted, rate.room(free_at=free_at, now=now))
+        self.free_at[tenant_id] = free_at + tokens * rate.interval
+        return Taken(tokens, self.free_at[tenant_id])
+
+    def charge(self, tenant_id: str, tokens: int, *, rate: Rate) -> None:
+        self.free_at[tenant_id] = self.free_at.get(tenant_id, 0) + tokens * rate.interval
+
+
 class FakeStore:
     def __init__(self) -> None:
         self.api_keys = Keys()
         self.tenants = Tenants()
         self.emails = Emails()
         self.breakers = Breakers()
+        self.rates = RateBudgets()
 
 
 class Publishing:
@@ -142,7 +162,9 @@ class Publishing:
 
 
 class FakeApi:
-    """The app over fakes, and a client on this machine."""
+    """The app over fakes, and a client on this machine. For its rate limits time stands still."""
+
+    NOW = 10**18
 
     def __init__(self, **environ: str) -> None:
         self.store = FakeStore()
@@ -159,6 +181,7 @@ class FakeApi:
                 configured=config.api.keys,
                 clock=lambda: datetime.now(UTC),
             ),
+            limits=RateLimits(self.store.rates, default=config.api.rate, clock=lambda: FakeApi.NOW),
             contract=SendContract(extra_fields=config.provider.extra_fields),
             publishing=cast(PublishingThread, self.publishing),
             accept_once=GroupCommit(self.emails.accept_once, name="accepting once"),

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
@@ -8,6 +9,7 @@ from werkzeug.exceptions import default_exceptions
 from api import errors as api_errors
 from delivery.config import InvalidConfiguration
 from delivery.domain import errors
+from delivery.domain.rates import Allowance
 from tests.unit.api.fakes import FakeApi
 
 STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
@@ -19,6 +21,7 @@ STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
     errors.AlreadyThere: HTTPStatus.CONFLICT,
     errors.KeyReused: HTTPStatus.CONFLICT,
     errors.KeyInFlight: HTTPStatus.CONFLICT,
+    errors.RateExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.UnknownEmail: HTTPStatus.NOT_FOUND,
     errors.NotStored: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -54,8 +57,26 @@ def test_every_error_that_a_request_can_meet_has_a_status() -> None:
 
 @pytest.mark.parametrize(("kind", "status"), STATUSES.items())
 def test_an_error_is_answered_with_its_status(kind: type[errors.PostroomError], status: HTTPStatus) -> None:
-    speaks_for_itself = kind in (errors.KeyReused, errors.KeyInFlight)
-    assert _answer_to(kind() if speaks_for_itself else kind("why"))[0] == status
+    assert _answer_to(_made(kind))[0] == status
+
+
+def _made(kind: type[errors.PostroomError]) -> errors.PostroomError:
+    if kind is errors.RateExceeded:
+        return rate_exceeded()
+    return kind() if kind in (errors.KeyReused, errors.KeyInFlight) else kind("why")
+
+
+def rate_exceeded(*, again_in: timedelta = timedelta(seconds=0.1)) -> errors.RateExceeded:
+    second = timedelta(seconds=1)
+    return errors.RateExceeded(
+        Allowance(limit=1, remaining=0, reset=second, window=second), again_in=again_in
+    )
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, "1"), (0.1, "1"), (1.0, "1"), (1.1, "2"), (99.5, "100")])
+def test_who_made_too_many_requests_is_told_whole_seconds(seconds: float, told: str) -> None:
+    error = rate_exceeded(again_in=timedelta(seconds=seconds))
+    assert _answer_to(error)[2]["Retry-After"] == told
 
 
 @pytest.mark.parametrize("kind", [errors.InvalidRequest, errors.NotAuthenticated, errors.NotAllowed])
