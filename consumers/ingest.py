@@ -3,16 +3,17 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.batch_consumer import BatchConsumer, Refusal
-from consumers.ingest_accepting import Readable, accept
+from consumers.ingest_accepting import Readable, accept, known
 from consumers.ingest_message import keyed, read_ingest, reply_to
 from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
-from delivery.domain.errors import InvalidRequest, NotAllowed
+from delivery.domain.errors import ComesTooLate, InvalidRequest, NotAllowed
 from delivery.domain.tenants import Tenant
 from delivery.use_cases.identify_callers import Publishers
 from delivery.use_cases.messages import Outgoing
@@ -28,10 +29,12 @@ def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchCo
         users = {message.user_id for message in batch if message.user_id}
         tenants = await until_store_answers(lambda: publishers.of(users))
         # On a thread: a batch may be 50 bodies of the largest size, and critical emails wait for this loop.
-        readable, refusals = await asyncio.to_thread(_read, batch, parts, tenants)
-        accepted = await until_store_answers(lambda: accept(readable, parts, outbox))
-        refusals += accepted.refusals
-        await _reply(readable, accepted.email_ids, refusals, parts)
+        read = await asyncio.to_thread(_read, batch, parts, tenants)
+        accepted = await until_store_answers(lambda: accept(read.readable, parts, outbox))
+        accepted_before = await until_store_answers(lambda: known(read.late, parts))
+        email_ids = accepted.email_ids | accepted_before.email_ids
+        refusals = read.refusals + accepted.refusals + accepted_before.refusals
+        await _reply(batch, email_ids, refusals, parts)
         return refusals
 
     return BatchConsumer(
@@ -39,11 +42,19 @@ def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchCo
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """late: refusals of what came after its expires_at, unless it was accepted in time and comes again."""
+
+    readable: list[Readable] = field(default_factory=list)
+    late: list[Refusal] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
 def _read(
     batch: Sequence[AbstractIncomingMessage], parts: ConsumerParts, tenants: Mapping[str, Tenant]
-) -> tuple[list[Readable], list[Refusal]]:
-    now = utc_now()
-    readable, refusals = [], []
+) -> _Read:
+    now, read = utc_now(), _Read()
     for message in batch:
         try:
             email = read_ingest(
@@ -54,15 +65,17 @@ def _read(
                 now=now,
             )
             request = keyed(message, email, contract=parts.contract)
+        except ComesTooLate as error:
+            read.late.append(Refusal(message, str(error)))
         except (InvalidRequest, NotAllowed) as error:
-            refusals.append(Refusal(message, str(error)))
+            read.refusals.append(Refusal(message, str(error)))
         else:
-            readable.append(Readable(message, email, request))
-    return readable, refusals
+            read.readable.append(Readable(message, email, request))
+    return read
 
 
 async def _reply(
-    readable: Sequence[Readable],
+    batch: Sequence[AbstractIncomingMessage],
     email_ids: Mapping[int, str],
     refusals: Sequence[Refusal],
     parts: ConsumerParts,
@@ -70,9 +83,9 @@ async def _reply(
     """Answer those who asked; a reply that fails changes nothing."""
     denied = {id(refusal.message) for refusal in refusals}
     replies = [
-        _answer(item.message, status="accepted", request_id=email_ids[id(item.message)])
-        for item in readable
-        if id(item.message) not in denied
+        _answer(message, status="accepted", request_id=email_ids[id(message)])
+        for message in batch
+        if id(message) not in denied
     ]
     replies += [_answer(refusal.message, status="denied", reason=refusal.reason) for refusal in refusals]
     await parts.replies.publish([reply for reply in replies if reply is not None])

@@ -7,6 +7,7 @@ from datetime import timedelta
 from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.batch_consumer import Refusal
+from consumers.ingest_message import content_hash_of, email_id_of
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import NewEmail
@@ -56,6 +57,20 @@ def accept(readable: Sequence[Readable], parts: ConsumerParts, outbox: Outbox) -
     accepted = Accepted()
     _accept_plain([item for item in readable if item.keyed is None], accepted, parts, outbox)
     _accept_keyed([item for item in readable if item.keyed is not None], accepted, parts, outbox)
+    return accepted
+
+
+def known(late: Sequence[Refusal], parts: ConsumerParts) -> Accepted:
+    """What came too late, but had been accepted in time: whoever publishes it again hears so again."""
+    accepted = Accepted()
+    email_ids = {id(refusal.message): email_id_of(refusal.message) for refusal in late}
+    hashes = parts.store.emails.content_hashes(set(email_ids.values())) if late else {}
+    for refusal in late:
+        email_id = email_ids[id(refusal.message)]
+        if hashes.get(email_id) == content_hash_of(refusal.message):
+            accepted.email_ids[id(refusal.message)] = email_id
+        else:
+            accepted.refusals.append(refusal)
     return accepted
 
 

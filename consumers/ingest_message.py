@@ -52,7 +52,8 @@ def read_ingest(
 ) -> NewEmail:
     """Read one message. tenants: by the broker's user.
 
-    Raises InvalidRequest or NotAllowed with the reason for which it is refused.
+    Raises InvalidRequest or NotAllowed with the reason for which it is refused: ComesTooLate, where only its
+    time is over.
     """
     if not message.user_id:  # RabbitMQ has checked that it is the publisher's own
         raise InvalidRequest("missing user_id property")
@@ -64,7 +65,7 @@ def read_ingest(
     request = contract.parse(message.body, now=now, lane=lane)
     tenant.check(request)
     return NewEmail(
-        email_id=_email_id(message.user_id, message.message_id or ""),
+        email_id=email_id_of(message),
         tenant_id=tenant.tenant_id,
         request=request,
         accepted_at=now,
@@ -99,8 +100,13 @@ def _key(message: AbstractIncomingMessage) -> str | None:
     return check_key(given[0])
 
 
+def content_hash_of(message: AbstractIncomingMessage) -> str:
+    """What a resend must have in common with the message it repeats. Raises InvalidRequest without a lane."""
+    return content_hash(message.body, lane=_lane(message.routing_key))
+
+
 def content_hash(body: bytes, *, lane: Lane) -> str:
-    """What a resend must have in common with the message it repeats: the body and the lane of its key."""
+    """Of the body and the lane of its key."""
     return hashlib.sha256(lane.encode() + b"\0" + body).hexdigest()
 
 
@@ -141,13 +147,14 @@ def _lane(routing_key: str | None) -> Lane:
         raise InvalidRequest(f"the routing key must begin with {', '.join(Lane)}") from None
 
 
-def _email_id(user: str, message_id: str) -> str:
+def email_id_of(message: AbstractIncomingMessage) -> str:
     """Always the same for the same message, so that a resend finds the email it made before.
 
     Also when its user is given to another tenant meanwhile: in place of the tenant there is a constant.
     A UUID of version 8 (RFC 9562, section 5.8) from a SHA-256.
     """
-    digest = hashlib.sha256("\0".join((DEFAULT_TENANT, user, message_id)).encode()).digest()
+    parts = (DEFAULT_TENANT, message.user_id or "", message.message_id or "")
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
     bits = int.from_bytes(digest[:16], "big")
     bits = bits & ~(0xF << 76) | (8 << 76)
     bits = bits & ~(0x3 << 62) | (0x2 << 62)

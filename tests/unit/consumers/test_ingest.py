@@ -28,6 +28,7 @@ from topology.definition import postroom_topology
 
 BODY = b'{"sender": "a@example.com", "recipient": "b@example.com", "message": "m"}'
 OTHER = POISON = BODY.replace(b'"m"', b'"n"')
+LATE = BODY.replace(b"}", b', "expires_at": "2001-01-01T00:00:00Z"}')
 
 
 class Emails:
@@ -204,3 +205,13 @@ def test_what_a_process_with_a_faster_clock_began_is_finished_at_once() -> None:
     emails.stored.clear()
     assert _consume(_keyed("a", message_id="1"), emails=emails) == [["ack"]]
     assert _contents(emails) == ["m"]
+
+
+def test_what_was_accepted_in_time_is_no_news_when_it_comes_again_too_late() -> None:
+    emails = Emails()
+    _consume(Incoming(body=BODY), emails=emails)
+    accepted = content_hash(LATE, lane=Lane.BULK)
+    emails.stored = {i: replace(email, content_hash=accepted) for i, email in emails.stored.items()}
+    _consume(Incoming(body=LATE), Incoming(body=LATE, message_id="2"), emails=emails)
+    assert _reasons(emails) == ["expires_at is in the past"], "that of the second message alone"
+    assert len(emails.stored) == 1
