@@ -1,0 +1,57 @@
+"""Send email through postroom, over HTTP (``Postroom``) or AMQP (``AmqpSender``, extra ``amqp``)."""
+
+from postroom_client.client import Emails, Postroom
+from postroom_client.emails import Attachment, Batch, Email, EmailState, PlainEmail, Refused
+from postroom_client.errors import (
+    ApiError,
+    Conflict,
+    Denied,
+    InFlight,
+    InvalidRequest,
+    NoAnswer,
+    NoReply,
+    NotAllowed,
+    NotAuthenticated,
+    NotFinal,
+    NotFound,
+    NotTaken,
+    PostroomError,
+    RateLimited,
+    ServerError,
+    Unavailable,
+    Unconfirmed,
+    UnexpectedAnswer,
+    Unroutable,
+)
+from postroom_client.retries import Patience
+
+__all__ = [
+    "ApiError",
+    "Attachment",
+    "Batch",
+    "Conflict",
+    "Denied",
+    "Email",
+    "EmailState",
+    "Emails",
+    "InFlight",
+    "InvalidRequest",
+    "NoAnswer",
+    "NoReply",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotFinal",
+    "NotFound",
+    "NotTaken",
+    "Patience",
+    "PlainEmail",
+    "Postroom",
+    "PostroomError",
+    "RateLimited",
+    "Refused",
+    "ServerError",
+    "Unavailable",
+    "Unconfirmed",
+    "UnexpectedAnswer",
+    "Unroutable",
+]
