@@ -14,6 +14,7 @@ from functools import partial
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
+from consumers.attachment_memory import AttachmentMemory
 from consumers.breaker import BreakerWatch
 from consumers.claiming import Claiming
 from consumers.lane_buffers import LaneBuffers
@@ -86,6 +87,7 @@ class LanesConsumer:
         self._strays = Strays(parts, outbox=outbox, announcer=announcer)
         self._call_needs = config.provider.total_timeout + config.claims.margin
         self._claims = Claiming(parts, leases)
+        self._attachments = AttachmentMemory(parts.store)
         self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._breaker = breaker
@@ -263,9 +265,10 @@ class LanesConsumer:
         return await submit_email(
             email,
             provider=self.pace,
+            attachments=self._attachments,
             lease_remaining=self._leases.remaining,
             call_needs=self._call_needs,
-            now=utc_now(),
+            clock=utc_now,
         )
 
     def _release(self, written: Sequence[Answered]) -> None:

@@ -21,6 +21,7 @@ async def reconcile_forever(parts: ConsumerParts, *, announcer: Announcer, count
         return reconcile(
             questions=store.questions,
             events=store.events,
+            attachments=store.attachments,
             apply=store.apply_events,
             event_grace=loops.relay_grace,
             lanes=parts.config.lanes,

@@ -24,6 +24,7 @@ from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
 from delivery.store.api_keys import ApiKeys
+from delivery.store.attachments import Attachments
 from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
@@ -82,6 +83,7 @@ class Store:
     client: MongoClient[Document]
     db: Database[Document]
     emails: Emails
+    attachments: Attachments
     claims: Claims
     events: ProviderEvents
     reported: ReportedEmails
@@ -112,6 +114,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         client=client,
         db=db,
         emails=Emails(db, hash_key=config.recipient_hash_key),
+        attachments=Attachments(db),
         claims=Claims(db),
         events=ProviderEvents(db),
         reported=ReportedEmails(db),
@@ -224,7 +227,7 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         limits=RateLimits(store.rates, default=config.api.rate, clock=time.time_ns),
         contract=SendContract(extra_fields=config.provider.extra_fields),
         publishing=publishing,
-        accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.content.size),
+        accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.size),
         accept_once=GroupCommit(accept_once, name="accepting once", size=lambda request: request.size),
         answered=accept_once.answered,
         record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),

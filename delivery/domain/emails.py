@@ -10,27 +10,62 @@ DEFAULT_TENANT = "default"
 """Until there are tenants, every email is of this one."""
 
 
+DOCUMENT_SIZE = 2 * 1024
+"""Bytes that a stored email has besides its content, roughly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """What an email says of an attachment. Its bytes are stored apart, and loaded when it is submitted.
+
+    size: of these bytes.
+    """
+
+    filename: str
+    size: int
+    content_type: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the provider gets. ``subject`` and ``text`` only where it takes extra fields."""
+    """What the provider gets: sender, recipient and message, and the rest where it takes extra fields.
+
+    recipient: the first; to: the others beside it. message: plain text, empty where there is only ``html``.
+    text: beside a message that is something else. in_reply_to: the id of an email of ours.
+    """
 
     sender: str
     recipient: str
     message: str
     subject: str | None = None
     text: str | None = None
+    sender_name: str | None = None
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    html: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    in_reply_to: str | None = None
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """All of them, the first one first."""
+        return (self.recipient, *self.to, *self.cc, *self.bcc)
 
     @property
     def size(self) -> int:
         """Bytes in UTF-8, of what may be many."""
-        return len(self.message.encode()) + len((self.text or "").encode())
+        texts = [self.message, self.text or "", self.html or "", *(value for _, value in self.headers)]
+        return sum(len(text.encode()) for text in texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailRequest:
     """One validated request to send. ``ttl`` has become ``expires_at`` by now.
 
-    on_unknown, unknown_deadline: in place of the lane's.
+    on_unknown, unknown_deadline: in place of the lane's. attached: the bytes of the content's attachments.
     """
 
     content: Content
@@ -39,6 +74,12 @@ class EmailRequest:
     expires_at: datetime | None = None
     on_unknown: OnUnknown | None = None
     unknown_deadline: timedelta | None = None
+    attached: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes are to be stored."""
+        return DOCUMENT_SIZE + self.content.size + sum(len(body) for body in self.attached)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +103,7 @@ class ClaimedEmail:
 
     attempts: attempts spent so far; calls: provider calls begun, this one included; waits: delays that
     spent no attempt; waiting_since: acceptance, the last requeue, or when the provider first made
-    it wait.
+    it wait; attached: the bytes of its attachments, while it is being submitted.
     """
 
     email_id: str
@@ -81,6 +122,7 @@ class ClaimedEmail:
     waiting_since: datetime
     expires_at: datetime | None
     unknown_deadline: timedelta | None = None
+    attached: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,10 @@ class RateExceeded(PostroomError):
         self.again_in = again_in
 
 
+class AttachmentsMissing(PostroomError):
+    """Some bytes of an email's attachments are not in the store."""
+
+
 class NotStored(PostroomError):
     """The store answered, and did not take this one."""
 

@@ -5,10 +5,11 @@
 ``{"ID", "STATUS": "DELIVERED|REJECTED|FAILED"}``, signed by HMAC-SHA256 of the raw body in ``X-Signature``.
 """
 
+import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from delivery.use_cases.ask_about_emails import LookUp
 NAME = "mail-delivery-service"
 
 _MAX_ANSWER = 64 * 1024
+_ENCODED_AT_ONCE = 3 * 16 * 1024  # a multiple of 3: base64 has no padding inside
 _MAX_RETRY_AFTER = timedelta(days=1)
 
 _BY_BODY: dict[tuple[int, str], Outcome] = {
@@ -157,7 +159,10 @@ class MailDeliveryService:
         sent = SimpleNamespace(is_sent=False)
         try:
             async with self._session.post(
-                self._url, json=_submission(email), allow_redirects=False, trace_request_ctx=sent
+                self._url,
+                **_body(email),
+                allow_redirects=False,
+                trace_request_ctx=sent,
             ) as response:
                 return read_answer(response.status, await _read_body(response), response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -215,19 +220,58 @@ async def _note_sent(
         context.trace_request_ctx.is_sent = True
 
 
-def _submission(email: ClaimedEmail) -> dict[str, str]:
+def _submission(email: ClaimedEmail) -> dict[str, Any]:
+    """All but the attachments."""
     content = email.content
-    submission = {
+    submission: dict[str, Any] = {
         "request_id": email.email_id,
         "sender": content.sender,
         "recipient": content.recipient,
-        "message": content.message,
     }
-    if content.subject is not None:
-        submission["subject"] = content.subject
-    if content.text is not None:
-        submission["text"] = content.text
-    return submission
+    if content.message:
+        submission["message"] = content.message
+    extra = {
+        "subject": content.subject,
+        "text": content.text,
+        "html": content.html,
+        "sender_name": content.sender_name,
+        "to": content.to,
+        "cc": content.cc,
+        "bcc": content.bcc,
+        "reply_to": content.reply_to,
+        "headers": dict(content.headers),
+        "in_reply_to": content.in_reply_to,
+    }
+    return submission | {name: value for name, value in extra.items() if value}
+
+
+def _body(email: ClaimedEmail) -> dict[str, Any]:
+    """The request's body, as aiohttp takes it. Attachments are encoded piece by piece, as they leave."""
+    if not email.attached:
+        return {"json": _submission(email)}
+    frames = list(_frames(email))
+    length = sum(len(text) + 4 * -(-len(body) // 3) for text, body in frames)
+    headers = {"Content-Type": "application/json", "Content-Length": str(length)}
+    return {"data": _encoded(frames), "headers": headers}
+
+
+def _frames(email: ClaimedEmail) -> Iterator[tuple[bytes, bytes]]:
+    """The body as pairs of JSON text, and bytes to be put behind it in base64."""
+    text = json.dumps(_submission(email))[:-1] + ', "attachments": ['
+    for attachment, body in zip(email.content.attachments, email.attached, strict=True):
+        named = {"filename": attachment.filename}
+        if attachment.content_type is not None:
+            named["content_type"] = attachment.content_type
+        yield (text + json.dumps(named)[:-1] + ', "content": "').encode(), body
+        text = '"}, '
+    yield b'"}]}', b""
+
+
+async def _encoded(frames: Iterable[tuple[bytes, bytes]]) -> AsyncIterator[bytes]:
+    for text, body in frames:
+        yield text
+        for start in range(0, len(body), _ENCODED_AT_ONCE):
+            yield base64.b64encode(body[start : start + _ENCODED_AT_ONCE])
 
 
 def _status_in(body: bytes) -> str:

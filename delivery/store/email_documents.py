@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from delivery.domain.emails import ClaimedEmail, Content, NewEmail, Standing
+from delivery.domain.emails import Attachment, ClaimedEmail, Content, NewEmail, Standing
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.questions import Question
@@ -22,9 +22,17 @@ _STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_
 STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), "unreported"], 1)
 
 
+_ADDRESS_LISTS = frozenset({"to", "cc", "bcc", "reply_to"})
+
+
 def hash_recipient(recipient: str, *, key: bytes) -> str:
     """The keyed hash by which emails to an address are found; the address itself is no lookup key."""
     return hmac.new(key, recipient.strip().lower().encode(), "sha256").hexdigest()
+
+
+def hash_recipients(content: Content, *, key: bytes) -> list[str]:
+    """In the order of ``content.recipients``."""
+    return [hash_recipient(recipient, key=key) for recipient in content.recipients]
 
 
 def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
@@ -34,7 +42,7 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
         "tenant_id": email.tenant_id,
         "lane": request.lane.value,
         "priority": request.priority,
-        "content": {name: value for name, value in asdict(request.content).items() if value is not None},
+        "content": content_document(request.content),
         "recipient_hash": hash_recipient(request.content.recipient, key=hash_key),
         "state": State.QUEUED.value,
         "gen": 1,
@@ -56,7 +64,25 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
         document["unknown_deadline_s"] = int(request.unknown_deadline.total_seconds())
     if email.content_hash is not None:
         document["content_hash"] = email.content_hash
+    if len(request.content.recipients) > 1:
+        document["recipient_hashes"] = hash_recipients(request.content, key=hash_key)
     return document
+
+
+def content_document(content: Content) -> Document:
+    """Only what there is of it."""
+    return {name: value for name, value in asdict(content).items() if value not in (None, ())}
+
+
+def content_of(document: Document) -> Content:
+    values = dict(document)
+    for name in _ADDRESS_LISTS & values.keys():
+        values[name] = tuple(values[name])
+    if "headers" in values:
+        values["headers"] = tuple((name, value) for name, value in values["headers"])
+    if "attachments" in values:
+        values["attachments"] = tuple(Attachment(**each) for each in values["attachments"])
+    return Content(**values)
 
 
 def owed_document(to: OwedTo, *, gen: int, at: datetime) -> Document:
@@ -101,7 +127,7 @@ def claimed_of(document: Document) -> ClaimedEmail:
         tenant_id=document["tenant_id"],
         lane=Lane(document["lane"]),
         priority=document["priority"],
-        content=Content(**document["content"]),
+        content=content_of(document["content"]),
         gen=document["gen"],
         token=document["claim"]["token"],
         attempts=document["attempts"],

@@ -4,7 +4,7 @@ Claims and settlements are in claims.py, provider reports in reported_emails.py.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING
@@ -15,6 +15,7 @@ from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo, message_way
 from delivery.domain.states import REVIVABLE, State
+from delivery.store.attachments import Attachments
 from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import (
     OWED_FIELDS,
@@ -28,17 +29,30 @@ from delivery.store.email_documents import (
 from delivery.store.indexes import SET
 from delivery.store.inserts import insert_new
 
+MAX_INSERT_BYTES = 4 * 1024 * 1024
+"""Of one call, which must end in time; a single email may be larger."""
+
 
 class Emails:
     """Every method raises StoreUnavailable when the store is away."""
 
     def __init__(self, db: Database[Document], *, hash_key: bytes) -> None:
         self._emails = db.emails
+        self._attachments = Attachments(db)
         self._hash_key = hash_key
 
     def insert(self, new: Sequence[NewEmail]) -> Inserted:
-        """Insert in one call; one that was there before stays as it is."""
-        return insert_new(self._emails, [new_document(email, hash_key=self._hash_key) for email in new])
+        """Insert, in one call unless it is much; one that was there before stays as it is.
+
+        Attachments come first: an email that is there has all of its own.
+        """
+        inserted = Inserted()
+        self._attachments.put(new)
+        for batch in batches(new):
+            inserted |= insert_new(
+                self._emails, [new_document(email, hash_key=self._hash_key) for email in batch]
+            )
+        return inserted
 
     def get(self, tenant_id: str, email_id: str) -> Standing | None:
         with store_errors():
@@ -125,3 +139,17 @@ class Emails:
                 {"_id": {"$in": email_ids}, "gen": gen + 1, "owed.gen": gen + 1}, OWED_FIELDS
             )
             return [owed_of(document) for document in found]
+
+
+def batches(new: Sequence[NewEmail]) -> Iterator[list[NewEmail]]:
+    """Emails in their order, in as few batches as their contents allow."""
+    batch: list[NewEmail] = []
+    size = 0
+    for email in new:
+        if batch and size + email.request.content.size > MAX_INSERT_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(email)
+        size += email.request.content.size
+    if batch:
+        yield batch

@@ -19,7 +19,10 @@ Result = TypeVar("Result")
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-"""Of several items. One that is larger goes alone: the time that a write takes grows with its bytes."""
+"""Of several items: the time that a write takes grows with its bytes."""
+
+LARGE = 1024 * 1024
+"""Bytes from which on an item is written on its own, so that the others need not wait for it."""
 
 
 def _nothing(_item: object) -> int:
@@ -62,9 +65,14 @@ class GroupCommit(Generic[Item, Result]):
         Raises whatever ``write`` raises, or returns as this item's error; StoreUnavailable when the item was
         still waiting at the end of ``within`` (it is withdrawn and never written), StoreOutcomeUnknown when
         it was being written.
+
+        A large item is written at once on the caller's own thread, however long that takes.
         """
+        size = self._size(item)
+        if size > LARGE:
+            return self._commit_alone(item)
         future: Future[Result] = Future()
-        waiting = Waiting(item, self._size(item), future)
+        waiting = Waiting(item, size, future)
         deadline = time.monotonic() + within.total_seconds()
         with self._wake:
             self._waiting.append(waiting)
@@ -76,6 +84,12 @@ class GroupCommit(Generic[Item, Result]):
             if future.cancel():
                 raise StoreUnavailable("withdrawn before it was written") from None
             raise StoreOutcomeUnknown("still being written") from None
+
+    def _commit_alone(self, item: Item) -> Result:
+        (result,) = self._write([item])
+        if isinstance(result, PostroomError):
+            raise result
+        return result
 
     def _start(self) -> None:
         if self._thread is None:

@@ -44,6 +44,11 @@ def create_indexes(db: Database[Document]) -> None:
         db.idempotency_keys.create_index(
             [("created_at", ASCENDING)], name="expiry", expireAfterSeconds=int(2 * KEPT.total_seconds())
         )
+        db.attachments.create_index(
+            [("pending_since", ASCENDING)],
+            name="pending",
+            partialFilterExpression={"pending_since": SET},
+        )
         db.provider_events.create_index(
             [("received_at", ASCENDING)],
             name="pending",

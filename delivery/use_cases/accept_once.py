@@ -34,7 +34,7 @@ class KeyedRequest:
     @property
     def size(self) -> int:
         """About how many bytes it has."""
-        return sum(email.request.content.size for email in self.emails)
+        return sum(email.request.size for email in self.emails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ class OverdueEvents(Protocol):
     def overdue(self, *, older_than: datetime, limit: int) -> list[PendingEvent]: ...
 
 
+class OrphanedAttachments(Protocol):
+    def sweep(self, *, now: datetime, limit: int) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
     """How many leases had run out, how many events were applied without their message, and what that did."""
@@ -43,6 +47,7 @@ def reconcile(
     *,
     questions: RunOutLeases,
     events: OverdueEvents,
+    attachments: OrphanedAttachments,
     apply: Callable[[Sequence[PendingEvent]], list[Happening]],
     event_grace: timedelta,
     lanes: Mapping[Lane, LanePolicy],
@@ -71,4 +76,6 @@ def reconcile(
         applied += len(overdue)
         if len(overdue) < BATCH:
             break
+    while attachments.sweep(now=now, limit=BATCH) == BATCH:
+        pass
     return Reconciled(run_out=len(run_out), applied=applied, happened=happened)

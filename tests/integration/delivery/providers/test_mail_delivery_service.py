@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def _healthy(provider: Simulator) -> None:
     provider.delete("/_faults")
 
 
-def email(tags: str = "", **content: str) -> ClaimedEmail:
+def email(tags: str = "", **content: Any) -> ClaimedEmail:
     """``tags``: fault tags of the simulator."""
     recipient = f"fault+{tags}@example.com" if tags else "ann@example.com"
     changed = replace(CONTENT, **{"recipient": recipient, **content})

@@ -1,14 +1,16 @@
 from dataclasses import replace
 
 import pytest
+from bson import BSON
 
-from delivery.domain.emails import Content
+from delivery.domain.emails import Attachment, Content
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo
 from delivery.domain.states import State
 from delivery.store.email_documents import (
     HISTORY_LENGTH,
     claimed_of,
+    content_of,
     hash_recipient,
     history_entry,
     new_document,
@@ -32,6 +34,35 @@ def test_a_claimed_email_is_what_was_accepted() -> None:
     email = new_email("a", content=content, expires_at=NOW + seconds(60))
     document = {**new_document(email, hash_key=KEY), "claim": {"token": "token", "at": NOW}, "calls": 1}
     assert claimed_of(document) == claimed(email_id="a", content=content, expires_at=NOW + seconds(60))
+
+
+RICH = replace(
+    CONTENT,
+    message="",
+    html="<p>Hello</p>",
+    to=("ben@example.com",),
+    cc=("cat@example.com",),
+    bcc=("dan@example.com",),
+    reply_to=("desk@example.com", "shop@example.com"),
+    headers=(("X-Order.Number", "4711"), ("X-Kind", "$invoice")),
+    attachments=(
+        Attachment(filename="a.pdf", size=3, content_type="application/pdf"),
+        Attachment(filename="b", size=0),
+    ),
+    in_reply_to="01890a5d-ac96-774b-bcce-b302099a8057",
+)
+
+
+def test_all_that_an_email_may_have_is_read_as_it_was_written() -> None:
+    document = new_document(new_email(content=RICH), hash_key=KEY)["content"]
+    assert content_of(BSON.encode(document).decode()) == RICH
+
+
+def test_every_recipient_of_several_can_be_found() -> None:
+    document = new_document(new_email(content=RICH), hash_key=KEY)
+    assert document["recipient_hashes"] == [hash_recipient(one, key=KEY) for one in RICH.recipients]
+    assert document["recipient_hash"] == document["recipient_hashes"][0]
+    assert "recipient_hashes" not in new_document(new_email(), hash_key=KEY)
 
 
 @pytest.mark.parametrize("content", [CONTENT, replace(CONTENT, subject="Hi")])

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from delivery.domain.errors import NotStored, PostroomError, StoreOutcomeUnknown, StoreUnavailable
-from delivery.store.group_commit import MAX_BATCH, MAX_BATCH_BYTES, GroupCommit, Waiting
+from delivery.store.group_commit import LARGE, MAX_BATCH, MAX_BATCH_BYTES, GroupCommit, Waiting
 from tests.harness.deadline import wait_until
 
 LONG = timedelta(seconds=60)
@@ -169,8 +169,8 @@ def test_no_thread_runs_before_the_first_item() -> None:
 
 def test_a_batch_ends_before_it_has_too_many_bytes() -> None:
     writes = Writes(ends_by_itself=False)
-    third = MAX_BATCH_BYTES // 3
-    sizes = [0, third, third, third, third, 10 * MAX_BATCH_BYTES, 1, 2]
+    quarter = MAX_BATCH_BYTES // 4
+    sizes = [0, quarter, quarter, quarter, quarter, quarter, 1, 2]
     group = GroupCommit(writes, name="test", size=lambda item: sizes[item])
     with ThreadPoolExecutor(len(sizes)) as threads:
         futures = [threads.submit(group.commit, 0, within=LONG)]
@@ -180,4 +180,25 @@ def test_a_batch_ends_before_it_has_too_many_bytes() -> None:
         for _ in sizes:
             writes.end_one()
         assert [future.result() for future in futures] == [f"wrote {item}" for item in range(len(sizes))]
-    assert writes.batches == [[0], [1, 2, 3], [4], [5], [6, 7]]
+    assert writes.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
+
+
+def test_a_large_item_is_written_while_others_are_and_holds_up_nobody() -> None:
+    writes = Writes(ends_by_itself=False)
+    group = GroupCommit(writes, name="test", size=lambda item: LARGE + 1 if item < 0 else 1)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(group.commit, 1, within=LONG)
+        writes.wait_until_begun(1)
+        large = [threads.submit(group.commit, item, within=AT_ONCE) for item in (-1, -2)]
+        writes.wait_until_begun(3)
+        for _ in range(3):
+            writes.end_one()
+        assert [future.result() for future in (first, *large)] == ["wrote 1", "wrote -1", "wrote -2"]
+
+
+def test_a_large_items_error_reaches_its_caller() -> None:
+    group = GroupCommit[int, str](
+        lambda batch: [NotStored("no") for _ in batch], name="test", size=lambda _: LARGE + 1
+    )
+    with pytest.raises(NotStored):
+        group.commit(1, within=LONG)

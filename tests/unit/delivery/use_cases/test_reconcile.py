@@ -23,7 +23,8 @@ def _happening(event: PendingEvent) -> Happening:
 class Stuck:
     """A store with so many leases run out and so many events overdue."""
 
-    def __init__(self, *, leases: int = 0, events: int = 0) -> None:
+    def __init__(self, *, leases: int = 0, events: int = 0, orphans: int = 0) -> None:
+        self.orphans = orphans
         self.leases = leases
         self.events = [
             PendingEvent(
@@ -56,6 +57,10 @@ class Stuck:
         self.asked.append(older_than)
         return self.events[:limit]
 
+    def sweep(self, *, now: datetime, limit: int) -> int:
+        swept, self.orphans = min(self.orphans, limit), max(0, self.orphans - limit)
+        return swept
+
     def apply(self, pending: Sequence[PendingEvent]) -> list[Happening]:
         self.batches.append(len(pending))
         self.events = self.events[len(pending) :]
@@ -65,6 +70,7 @@ class Stuck:
         return reconcile(
             questions=self,
             events=self,
+            attachments=self,
             apply=self.apply,
             event_grace=GRACE,
             lanes={lane: policy() for lane in Lane},
@@ -106,3 +112,9 @@ def test_a_batch_that_is_just_full_is_looked_behind() -> None:
     stuck = Stuck(events=BATCH)
     assert stuck.reconcile().applied == BATCH
     assert stuck.batches == [BATCH]
+
+
+def test_a_turn_sweeps_all_attachments_that_no_email_came_to() -> None:
+    stuck = Stuck(orphans=2 * BATCH + 1)
+    stuck.reconcile()
+    assert stuck.orphans == 0
