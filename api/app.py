@@ -4,7 +4,7 @@ import os
 
 from flask import Flask
 
-from api import authentication, errors, health, rate_limits, sending, status, webhooks
+from api import authentication, email_webhook, errors, health, rate_limits, sending, status, webhooks
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, build_api
 from delivery.config import load_config
@@ -27,6 +27,7 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     rate_limits.register(app, limits=parts.limits)
     app.register_blueprint(sending.blueprint(parts, waits))
     app.register_blueprint(status.blueprint(parts))
+    app.register_blueprint(email_webhook.blueprint(parts))
     app.register_blueprint(webhooks.blueprint(parts))
     app.register_blueprint(health.blueprint(parts))
     return app

@@ -23,6 +23,7 @@ OPEN_ENDPOINTS = frozenset(
 
 SCOPES = {
     "sending.send": Scope.SEND,
+    "email_webhook.accept": Scope.SEND,
     "status.by_query": Scope.READ,
     "status.by_path": Scope.READ,
 }

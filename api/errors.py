@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from delivery.domain.errors import (
     AlreadyThere,
+    IdReused,
     InvalidRequest,
     KeyInFlight,
     KeyReused,
@@ -35,6 +36,7 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED, None),
     (NotAllowed, HTTPStatus.FORBIDDEN, None),
     (KeyReused, HTTPStatus.CONFLICT, None),
+    (IdReused, HTTPStatus.CONFLICT, None),
     (KeyInFlight, HTTPStatus.CONFLICT, None),
     (AlreadyThere, HTTPStatus.CONFLICT, None),
     (RateExceeded, HTTPStatus.TOO_MANY_REQUESTS, None),

@@ -88,7 +88,7 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
         return KeyedRequest(record=record, emails=(email,))
 
     def _answer(email_id: str, wait: int | None) -> Response:
-        return _accepted(email_id) if wait is None else _after_waiting(email_id, wait)
+        return accepted(email_id) if wait is None else _after_waiting(email_id, wait)
 
     def _after_waiting(email_id: str, wait: int) -> Response:
         waited = waits.wait(email_id, within=timedelta(seconds=wait))
@@ -96,7 +96,7 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
             reports = parts.config.provider.reports_deliveries
             response = jsonify(render_status(waited.standing, provider_reports_deliveries=reports))
         else:
-            response = _accepted(email_id)
+            response = accepted(email_id)
         if waited.was_honoured:
             response.headers["Preference-Applied"] = f"wait={wait}"
         return response
@@ -104,7 +104,8 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
     return routes
 
 
-def _accepted(email_id: str) -> Response:
+def accepted(email_id: str) -> Response:
+    """202, and where to ask."""
     response = jsonify(status="accepted", request_id=email_id)
     response.status_code = HTTPStatus.ACCEPTED
     response.headers["Location"] = f"/status/{email_id}"

@@ -4,15 +4,18 @@ import argparse
 import re
 from dataclasses import replace
 
+from marshmallow import ValidationError
+
 from cli.output import Output, Value
 from delivery.bootstrap import Store
+from delivery.contract.fields import Address
 from delivery.domain.emails import DEFAULT_TENANT
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from delivery.domain.rates import MOST_BURST, MOST_PER_SECOND, UNLIMITED, Rate
 from delivery.domain.tenants import THE_DEFAULT, Tenant
 
-COLUMNS = ("tenant", "lanes", "senders", "amqp_users", "rate", "burst")
+COLUMNS = ("tenant", "lanes", "senders", "sender_default", "amqp_users", "rate", "burst")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -24,12 +27,15 @@ def add_parser(
     verbs = parser.add_subparsers(required=True, metavar="verb")
     create = verbs.add_parser("create", parents=[options], help="add a tenant")
     create.set_defaults(command=_create)
-    change = verbs.add_parser("change", parents=[options], help="change what is given, leave the rest")
+    change = verbs.add_parser(
+        "change", aliases=["update"], parents=[options], help="change what is given, leave the rest"
+    )
     change.set_defaults(command=_change)
     for verb in (create, change):
         verb.add_argument("tenant", help="its name: a-z, 0-9 and -")
         verb.add_argument("--lanes", help=f"those it may use, of {','.join(Lane)} (all)")
         verb.add_argument("--senders", help="addresses it may send from: *@acme.example, or * for all (all)")
+        verb.add_argument("--sender-default", help="who sends what POST /webhook/email accepts (refused)")
         verb.add_argument("--amqp-users", help="users of the broker that publish for it (none)")
         verb.add_argument("--rate", help="requests a second; none, or default: as api.rate says (default)")
         verb.add_argument("--burst", help="requests at once after a rest (as many as --rate)")
@@ -71,6 +77,8 @@ def _changed(tenant: Tenant, arguments: argparse.Namespace) -> Tenant:
         tenant = replace(tenant, lanes=_lanes(arguments.lanes))
     if arguments.senders is not None:
         tenant = replace(tenant, senders=_senders(arguments.senders))
+    if arguments.sender_default is not None:
+        tenant = replace(tenant, sender_default=_address(arguments.sender_default))
     if arguments.amqp_users is not None:
         tenant = replace(tenant, amqp_users=tuple(words(arguments.amqp_users)))
     if arguments.rate is not None or arguments.burst is not None:
@@ -96,6 +104,16 @@ def _senders(text: str) -> tuple[str, ...]:
     if not senders or any("@" not in sender for sender in senders if sender != "*"):
         raise InvalidRequest("--senders are addresses, such as *@acme.example, or * for all")
     return () if "*" in senders else tuple(senders)
+
+
+def _address(text: str) -> str | None:
+    """No text takes the default away."""
+    if not text:
+        return None
+    try:
+        return Address().deserialize(text)
+    except ValidationError as error:
+        raise InvalidRequest(f"--sender-default {error.messages[0]}") from None
 
 
 def _lanes(text: str) -> frozenset[Lane]:
@@ -134,6 +152,7 @@ def _row(tenant: Tenant) -> dict[str, Value]:
         "tenant": tenant.tenant_id,
         "lanes": [lane.value for lane in Lane if lane in tenant.lanes],
         "senders": list(tenant.senders),
+        "sender_default": tenant.sender_default,
         "amqp_users": list(tenant.amqp_users),
         "rate": "default" if tenant.rate is None else tenant.rate.per_second or "none",
         "burst": tenant.rate.burst or None if tenant.rate else None,

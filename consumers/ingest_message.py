@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from datetime import datetime
 from aio_pika.abc import AbstractIncomingMessage
 
 from delivery.contract.send import SendContract
+from delivery.domain.derived_ids import derived_email_id
 from delivery.domain.emails import DEFAULT_TENANT, NewEmail
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import KeyRecord, check_key, record_id
@@ -151,11 +151,5 @@ def email_id_of(message: AbstractIncomingMessage) -> str:
     """Always the same for the same message, so that a resend finds the email it made before.
 
     Also when its user is given to another tenant meanwhile: in place of the tenant there is a constant.
-    A UUID of version 8 (RFC 9562, section 5.8) from a SHA-256.
     """
-    parts = (DEFAULT_TENANT, message.user_id or "", message.message_id or "")
-    digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    bits = int.from_bytes(digest[:16], "big")
-    bits = bits & ~(0xF << 76) | (8 << 76)
-    bits = bits & ~(0x3 << 62) | (0x2 << 62)
-    return str(uuid.UUID(int=bits))
+    return derived_email_id(DEFAULT_TENANT, message.user_id or "", message.message_id or "")

@@ -19,7 +19,7 @@ from delivery.broker.thread import PublishingThread
 from delivery.config import Config
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
-from delivery.domain.errors import NotStored
+from delivery.domain.errors import NotStored, PostroomError
 from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.providers.mail_delivery_service import MailDeliveryService
@@ -41,6 +41,7 @@ from delivery.store.reported_emails import ReportedEmails
 from delivery.store.tenants import Tenants
 from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
+from delivery.use_cases.accept_named import accept_named
 from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from delivery.use_cases.ask_about_emails import StatusEndpoint
@@ -175,7 +176,8 @@ def strikes_of(config: Config, store: Store) -> Strikes:
 class ApiParts:
     """What the API works with. One per process, built after the fork.
 
-    accept, accept_once and record share their round trips to the store with whatever other threads commit.
+    accept, accept_once, accept_named and record share their round trips to the store with whatever other
+    threads commit.
     """
 
     config: Config
@@ -187,6 +189,7 @@ class ApiParts:
     accept: GroupCommit[NewEmail, None]
     accept_once: GroupCommit[KeyedRequest, Once]
     answered: Callable[..., Once | None]
+    accept_named: GroupCommit[NewEmail, bool]
     record: GroupCommit[ProviderEvent, None]
 
 
@@ -214,6 +217,9 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         keys=store.idempotency_keys, emails=store.emails, hand_over=publishing.hand_over, clock=utc_now
     )
 
+    def named(new: Sequence[NewEmail]) -> Sequence[bool | PostroomError]:
+        return accept_named(new, store=store.emails, hand_over=publishing.hand_over)
+
     def record(events: Sequence[ProviderEvent]) -> Sequence[NotStored | None]:
         inserted = record_provider_events(
             events, store=store.events, hand_over=publishing.hand_over, now=utc_now()
@@ -230,6 +236,9 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.size),
         accept_once=GroupCommit(accept_once, name="accepting once", size=lambda request: request.size),
         answered=accept_once.answered,
+        accept_named=GroupCommit(
+            named, name="accepting under own ids", size=lambda email: email.request.content.size
+        ),
         record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),
     )
 

@@ -65,7 +65,7 @@ class SendContract:
         try:
             values: dict[str, Any] = self._schema.load(body)
         except ValidationError as error:
-            _deny(error, known=self._schema.fields)
+            deny(error, known=self._schema.fields)
         return EmailRequest(
             content=Content(
                 sender=values["sender"],
@@ -82,7 +82,7 @@ class SendContract:
         )
 
 
-def _deny(error: ValidationError, *, known: Mapping[str, object]) -> NoReturn:
+def deny(error: ValidationError, *, known: Mapping[str, object]) -> NoReturn:
     """Turn the first fault, in the schema's order, into a sentence that names its field."""
     faults = error.messages_dict
     for name in known:

@@ -44,6 +44,13 @@ class KeyReused(PostroomError):
         super().__init__("Idempotency-Key was used before with another request")
 
 
+class IdReused(PostroomError):
+    """The caller's own id of an email came with another content before."""
+
+    def __init__(self) -> None:
+        super().__init__("email_id was used before with other content")
+
+
 class KeyInFlight(PostroomError):
     """The first request with this idempotency key is not answered yet."""
 

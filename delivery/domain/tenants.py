@@ -26,6 +26,7 @@ class Tenant:
     lanes: which it may use. senders: addresses it may send from, with ``*`` for any part of one; none: all.
     amqp_users: the broker users that publish for it; one that is nobody's publishes for the default tenant.
     rate: of its requests over HTTP; None: what the configuration says for all.
+    sender_default: who sends where a request can't say so; none: such requests are refused.
     """
 
     tenant_id: str
@@ -33,6 +34,7 @@ class Tenant:
     senders: tuple[str, ...] = ()
     amqp_users: tuple[str, ...] = ()
     rate: Rate | None = None
+    sender_default: str | None = None
 
     def check(self, request: EmailRequest) -> None:
         """Raises NotAllowed if it may not send this."""

@@ -56,6 +56,7 @@ def _document(tenant: Tenant) -> Document:
         "senders": list(tenant.senders),
         "amqp_users": list(tenant.amqp_users),
         **_rate_fields(tenant.rate),
+        "sender_default": tenant.sender_default,
     }
 
 
@@ -74,4 +75,5 @@ def _tenant(document: Document) -> Tenant:
         senders=tuple(document["senders"]),
         amqp_users=tuple(document["amqp_users"]),
         rate=_rate(document.get("rate")),
+        sender_default=document.get("sender_default"),
     )

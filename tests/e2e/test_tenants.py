@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import pytest
+import requests
 
 from tests.e2e.conftest import Whole
+from tests.e2e.tenants_apart import requests_that_name_an_email
 from tests.harness.amqp import AmqpClient, Outgoing
 from tests.harness.api import Api, email
 from tests.harness.deadline import wait_until
@@ -80,6 +84,54 @@ def test_a_tenant_sends_and_reads_its_own_and_nobody_elses(api_of: Callable[...,
         assert acme.get(path).json()["request_id"] == request_id
         refused = other.get(path)
         assert (refused.status_code, refused.json()["reason"]) == (404, "unknown request_id")
+
+
+def test_every_route_keeps_an_email_from_other_tenants(api_of: Callable[..., Api]) -> None:
+    """To them it is one that nobody has: the same status, the same words."""
+    acme, other = api_of("acme"), api_of("other")
+    request_id = acme.send(sender="shop@acme.example")
+    nobodys = request_id[:-12] + "000000000000"
+    for asking in requests_that_name_an_email():
+        answers = {
+            whose: api.request(asking.method, asking.form.format(email_id), json=asking.body)
+            for whose, api, email_id in (
+                ("other's", other, request_id),
+                ("nobody's", other, nobodys),
+                ("own", acme, request_id),
+            )
+        }
+        assert (asking.endpoint, answers["other's"].status_code) == (asking.endpoint, 404)
+        assert (asking.endpoint, answers["other's"].content) == (asking.endpoint, answers["nobody's"].content)
+        assert (asking.endpoint, answers["own"].status_code) != (asking.endpoint, 404)
+
+
+def test_a_webhooks_email_id_is_one_email_for_good_whoever_asks_at_once(
+    api_of: Callable[..., Api], shell: Shell, whole: Whole
+) -> None:
+    shell("tenants", "change", "other", "--sender-default", "billing@other.example")
+    shell("tenants", "create", "third", "--sender-default", "billing@third.example")
+    other, third = api_of("other"), api_of("third")
+    notice = {"email_id": "invoice-1", "user": "ann@example.com", "body": "Your invoice"}
+
+    def post(api: Api, **changes: str) -> requests.Response:
+        return requests.post(
+            f"{api.url}/webhook/email",
+            json={**notice, **changes},
+            headers={"Authorization": api.session.headers["Authorization"]},
+            timeout=30,
+        )
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: post(other), range(64)))
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 200: 63}
+    (request_id,) = {answer.json()["request_id"] for answer in answers}
+    assert post(other, body="Another").status_code == 409
+    assert post(third).json()["request_id"] != request_id
+    other.wait_for_status(request_id, "sent")
+    assert post(other).json()["status"] == "sent"
+    whole.system.provider.assert_accepted_once([request_id])
+    refused = post(api_of("acme"))
+    assert (refused.status_code, "no default sender" in refused.json()["reason"]) == (403, True)
 
 
 @pytest.mark.parametrize(

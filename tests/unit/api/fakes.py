@@ -1,7 +1,7 @@
 """What the API works with, in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from flask import Flask
@@ -15,13 +15,16 @@ from delivery.contract.send import SendContract
 from delivery.domain.api_keys import ApiKey
 from delivery.domain.breaker import Breaker
 from delivery.domain.emails import NewEmail, Standing
-from delivery.domain.errors import StoreUnavailable
+from delivery.domain.errors import PostroomError, StoreUnavailable
+from delivery.domain.inserted import Inserted
+from delivery.domain.owed import OwedEmail
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.rates import Rate
 from delivery.domain.states import State
 from delivery.domain.tenants import Tenant
 from delivery.store.group_commit import GroupCommit
 from delivery.store.rate_budgets import Taken
+from delivery.use_cases.accept_named import accept_named
 from delivery.use_cases.accept_once import KeyedRequest, Once
 from delivery.use_cases.identify_callers import Callers
 from delivery.use_cases.limit_rates import RateLimits
@@ -39,6 +42,7 @@ class Emails:
         self.becomes = State.QUEUED
         self.are_replays = False
         self.keys: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.hashes: dict[str, str] = {}
 
     def accept(self, new: Sequence[NewEmail]) -> Sequence[None]:
         if self.error is not None:
@@ -55,6 +59,26 @@ class Emails:
         self.accept([email for request in requests for email in request.emails])
         self.keys |= {(r.record.record_id, r.record.fingerprint): r.record.email_ids for r in requests}
         return [Once(request.record.email_ids, is_replay=self.are_replays) for request in requests]
+
+    def accept_named(self, new: Sequence[NewEmail]) -> Sequence[bool | PostroomError]:
+        if self.error is not None:
+            raise self.error
+        answers = accept_named(new, store=self, hand_over=lambda _: None)
+        self.tenants |= {email.email_id: email.tenant_id for email in new}
+        return answers
+
+    def insert(self, new: Sequence[NewEmail]) -> Inserted:
+        known = frozenset(email.email_id for email in new) & self.hashes.keys()
+        fresh = [email for email in new if email.email_id not in known]
+        self.accept(fresh)
+        self.hashes |= {email.email_id: email.content_hash or "" for email in fresh}
+        return Inserted(known)
+
+    def owing(self, email_ids: Iterable[str]) -> list[OwedEmail]:
+        return []
+
+    def content_hashes(self, email_ids: Iterable[str]) -> dict[str, str]:
+        return {email_id: self.hashes[email_id] for email_id in email_ids if email_id in self.hashes}
 
     def answered(self, record_id: str, *, fingerprint: str) -> Once | None:
         ids = self.keys.get((record_id, fingerprint))
@@ -167,6 +191,7 @@ class FakeApi:
     NOW = 10**18
 
     def __init__(self, **environ: str) -> None:
+        self._ahead = timedelta(0)
         self.store = FakeStore()
         self.emails = self.store.emails
         self.events = Events()
@@ -179,18 +204,23 @@ class FakeApi:
                 keys=self.store.api_keys,
                 tenants=self.store.tenants,
                 configured=config.api.keys,
-                clock=lambda: datetime.now(UTC),
+                clock=lambda: datetime.now(UTC) + self._ahead,
             ),
             limits=RateLimits(self.store.rates, default=config.api.rate, clock=lambda: FakeApi.NOW),
             contract=SendContract(extra_fields=config.provider.extra_fields),
             publishing=cast(PublishingThread, self.publishing),
             accept_once=GroupCommit(self.emails.accept_once, name="accepting once"),
             answered=self.emails.answered,
+            accept_named=GroupCommit(self.emails.accept_named, name="accepting under own ids"),
             accept=GroupCommit(self.emails.accept, name="accepting"),
             record=GroupCommit(self.events.record, name="recording"),
         )
         self.app: Flask = create_app(parts)
         self.client: FlaskClient = self.app.test_client()
+
+    def forget_callers(self) -> None:
+        """Look tenants and keys up anew, as after some time."""
+        self._ahead += timedelta(minutes=1)
 
 
 Start = Callable[..., FakeApi]

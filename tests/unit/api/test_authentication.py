@@ -1,35 +1,8 @@
 import pytest
-from werkzeug.routing import Rule
 
-from api.authentication import OPEN_ENDPOINTS
 from tests.unit.api.fakes import FakeApi, Start
 
 KEYS = {"API_KEYS": "first, second"}
-SHORT_LIST = {"health.livez", "health.readyz", "webhooks.signed", "webhooks.with_token"}
-
-
-def _calls(rule: Rule) -> list[tuple[str, str]]:
-    path = rule.rule
-    for argument in rule.arguments:
-        path = path.replace(f"<{argument}>", "x")
-    assert "<" not in path
-    return [(method, path) for method in rule.methods or ()]
-
-
-def test_every_route_but_those_on_the_short_list_wants_a_key(start: Start) -> None:
-    api = start(**KEYS)
-    answers = {
-        (rule.endpoint, method): api.client.open(path, method=method).status_code
-        for rule in api.app.url_map.iter_rules()
-        for method, path in _calls(rule)
-    }
-    assert {endpoint for (endpoint, _), status in answers.items() if status != 401} <= SHORT_LIST
-    assert answers["sending.send", "POST"] == 401
-    assert answers["status.by_path", "GET"] == 401
-
-
-def test_the_short_list_is_short() -> None:
-    assert OPEN_ENDPOINTS == SHORT_LIST
 
 
 def test_webhooks_authenticate_by_themselves(start: Start) -> None:

@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
     errors.KeyReused: HTTPStatus.CONFLICT,
     errors.KeyInFlight: HTTPStatus.CONFLICT,
     errors.RateExceeded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.IdReused: HTTPStatus.CONFLICT,
     errors.UnknownEmail: HTTPStatus.NOT_FOUND,
     errors.NotStored: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -63,7 +64,8 @@ def test_an_error_is_answered_with_its_status(kind: type[errors.PostroomError], 
 def _made(kind: type[errors.PostroomError]) -> errors.PostroomError:
     if kind is errors.RateExceeded:
         return rate_exceeded()
-    return kind() if kind in (errors.KeyReused, errors.KeyInFlight) else kind("why")
+    speaks_for_itself = kind in (errors.KeyReused, errors.KeyInFlight, errors.IdReused)
+    return kind() if speaks_for_itself else kind("why")
 
 
 def rate_exceeded(*, again_in: timedelta = timedelta(seconds=0.1)) -> errors.RateExceeded:
