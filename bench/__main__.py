@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import measure
-from bench.figures import Figure
+from bench.figures import Rounds
 from tests.harness.broker import BrokerServer, VirtualHost, running_broker
 from tests.harness.line import Line
 from tests.harness.store import StoreDatabase, StoreServer, running_store
@@ -26,6 +25,8 @@ from tests.harness.system import System
 MONGODB_PORT = 27017
 RESULTS = Path(__file__).parent / "results"
 CONNECTIONS = (1, 16, 64)
+SEVERAL = (1, 16)
+"""Connections for keys and batches."""
 
 ANSWERS_AFTER = 0.005
 """Seconds. This machine's disk says at once that it is done; one that is waited for, or a majority of a
@@ -33,22 +34,6 @@ replica set, takes milliseconds, and single inserts take as long each."""
 
 CONFIG = "[loops]\nrelay_grace = '60s'\n"
 """While a filled-up process publishes, the relay must not publish the same again."""
-
-
-class Rounds:
-    """Figures by name, one value a round."""
-
-    def __init__(self) -> None:
-        self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
-
-    def add(self, name: str, unit: str, value: float) -> None:
-        self._values[name, unit].append(value)
-
-    def figures(self) -> list[Figure]:
-        return [
-            Figure(name=name, unit=unit, rounds=tuple(values))
-            for (name, unit), values in self._values.items()
-        ]
 
 
 def run(
@@ -73,6 +58,11 @@ def run(
             for bench, store in ((near, "store"), (far, f"store {ANSWERS_AFTER * 1000:g} ms away")):
                 say(f"{turn}: accepting, {store}")
                 _measure_accepting(bench, figures, store=store, seconds=seconds)
+                say(f"{turn}: with a key against without, {store}")
+                _measure_keys(bench, figures, store=store, seconds=seconds, keyed_first=number % 2 == 0)
+                say(f"{turn}: batches, {store}")
+                _measure_batches(bench, figures, store=store, seconds=seconds)
+                _empty(bench)
             say(f"{turn}: end to end, and drain")
             _measure_sending(near, figures, count=count)
         return measure.store_name(near.database.client), figures
@@ -103,6 +93,33 @@ def _measure_accepting(bench: Bench, figures: Rounds, *, store: str, seconds: fl
         _accept(bench.system, figures, store=store, connections=connections, seconds=seconds)
 
 
+def _measure_keys(bench: Bench, figures: Rounds, *, store: str, seconds: float, keyed_first: bool) -> None:
+    """One right after the other, and the other first in the next round: what drifts falls on both alike."""
+    for connections in SEVERAL:
+        results = {
+            is_keyed: measure.accepting(
+                bench.system, connections=connections, seconds=seconds, is_keyed=is_keyed
+            )
+            for is_keyed in (keyed_first, not keyed_first)
+        }
+        name = f"{store}: /send with a key over {_connections(connections)}"
+        _add(figures, name, results[True])
+        figures.add(f"{name}, as a part of that without", "", results[True].rate / results[False].rate)
+
+
+def _measure_batches(bench: Bench, figures: Rounds, *, store: str, seconds: float) -> None:
+    for connections in SEVERAL:
+        result = measure.accepting_batches(bench.system, connections=connections, seconds=seconds)
+        _add(figures, f"{store}: batches of {measure.BATCH} over {_connections(connections)}", result)
+
+
+def _empty(bench: Bench) -> None:
+    """What was accepted here is not to be sent: that would take longer than all the rest."""
+    for name in ("emails", "idempotency_keys"):
+        bench.database[name].delete_many({})
+    bench.vhost.amqp.purge("email.transactional")
+
+
 def _measure_sending(bench: Bench, figures: Rounds, *, count: int) -> None:
     system = bench.system
     system.restart(system.simulator)
@@ -113,8 +130,7 @@ def _measure_sending(bench: Bench, figures: Rounds, *, count: int) -> None:
     measure.wait_until_idle(bench.database)
     figures.add("drain of waiting emails", "/s", measure.drain(system, bench.database, count=count))
     _stop_consumers(system)
-    bench.database["emails"].delete_many({})
-    bench.vhost.amqp.purge("email.transactional")
+    _empty(bench)
 
 
 def _stop_consumers(system: System) -> None:
@@ -124,12 +140,19 @@ def _stop_consumers(system: System) -> None:
 
 def _accept(system: System, figures: Rounds, *, store: str, connections: int, seconds: float) -> None:
     result = measure.accepting(system, connections=connections, seconds=seconds)
-    name = f"{store}: /send over {connections} connection{'s' if connections > 1 else ''}"
+    _add(figures, f"{store}: /send over {_connections(connections)}", result)
+
+
+def _add(figures: Rounds, name: str, result: measure.Accepting) -> None:
     figures.add(name, "/s", result.rate)
     figures.add(f"{name}, p50", "ms", result.p50)
     figures.add(f"{name}, p99", "ms", result.p99)
     if result.failures:
         figures.add(f"{name}, failures", "", result.failures)
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection{'s' if count > 1 else ''}"
 
 
 def main() -> None:

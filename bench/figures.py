@@ -1,6 +1,7 @@
 """Numbers out of samples."""
 
 import statistics
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,22 @@ class Figure:
 
     def row(self) -> tuple[str, str, str, str]:
         return self.name, _short(self.median), self.unit, self.spread if len(self.rounds) > 1 else ""
+
+
+class Rounds:
+    """Figures by name, one value a round."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
+
+    def add(self, name: str, unit: str, value: float) -> None:
+        self._values[name, unit].append(value)
+
+    def figures(self) -> list[Figure]:
+        return [
+            Figure(name=name, unit=unit, rounds=tuple(values))
+            for (name, unit), values in self._values.items()
+        ]
 
 
 def percentile(samples: Sequence[float], share: float) -> float:

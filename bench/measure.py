@@ -23,10 +23,13 @@ from tests.harness.deadline import wait_until
 from tests.harness.store import StoreDatabase
 from tests.harness.system import System
 
+BATCH = 100
+"""Emails in a batch: as many as one may have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepting:
-    """Rate per second, latencies in milliseconds."""
+    """rate: emails per second. Latencies in milliseconds, of requests."""
 
     rate: float
     p50: float
@@ -34,12 +37,21 @@ class Accepting:
     failures: int
 
 
-def accepting(system: System, *, connections: int, seconds: float) -> Accepting:
+def accepting(system: System, *, connections: int, seconds: float, is_keyed: bool = False) -> Accepting:
     """POST /send from so many connections, each sending its next when it has its answer."""
-    run = _load(system, connections=connections, seconds=seconds)
+    keyed = ["--keyed"] if is_keyed else []
+    return _accepting(_load(system, *keyed, connections=connections, seconds=seconds))
+
+
+def accepting_batches(system: System, *, connections: int, seconds: float) -> Accepting:
+    """The same with POST /api/v1/emails/batch."""
+    return _accepting(_load(system, f"--batch={BATCH}", connections=connections, seconds=seconds))
+
+
+def _accepting(run: dict[str, Any]) -> Accepting:
     latencies = run["latencies"]
     return Accepting(
-        rate=len(latencies) / run["took"],
+        rate=run["emails"] / run["took"],
         p50=percentile(latencies, 0.5) * 1000,
         p99=percentile(latencies, 0.99) * 1000,
         failures=run["failures"],
@@ -130,16 +142,16 @@ def store_name(client: "MongoClient[dict[str, Any]]") -> str:
     return f"{name} {info.get('version', '?')}"
 
 
-def _load(system: System, *, connections: int, **limits: float) -> dict[str, Any]:
+def _load(system: System, *flags: str, connections: int, **limits: float) -> dict[str, Any]:
     options = [f"--{name}={value}" for name, value in limits.items()]
     command = [
         sys.executable,
         "-m",
         "bench.load",
-        f"--url={system.api.url}/send",
+        f"--url={system.api.url}",
         f"--connections={connections}",
     ]
-    done = subprocess.run([*command, *options], capture_output=True, check=True, text=True)
+    done = subprocess.run([*command, *options, *flags], capture_output=True, check=True, text=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
