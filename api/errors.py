@@ -21,6 +21,7 @@ from delivery.domain.errors import (
     RateExceeded,
     RequestTooLarge,
     StoreUnavailable,
+    TooLate,
     UnknownEmail,
 )
 
@@ -40,6 +41,7 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     (KeyInFlight, HTTPStatus.CONFLICT, None),
     (AlreadyThere, HTTPStatus.CONFLICT, None),
     (RateExceeded, HTTPStatus.TOO_MANY_REQUESTS, None),
+    (TooLate, HTTPStatus.BAD_REQUEST, None),  # as useSend's API has it
     (UnknownEmail, HTTPStatus.NOT_FOUND, "unknown request_id"),
     (NotStored, HTTPStatus.INTERNAL_SERVER_ERROR, None),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the store is away; try again"),

@@ -43,6 +43,8 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
             email_id=new_email_id(), tenant_id=tenant.tenant_id, request=request_to_send, accepted_at=now
         )
         tenant.check(email.request)
+        if email.request.send_at is not None:
+            wait = None  # the provider won't have answered by then
         if key is not None:
             return _send_once(_keyed(email, key, body), wait)
         try:

@@ -13,6 +13,7 @@ class Count(StrEnum):
     """The name of a counter, without ``postroom_`` and ``_total``."""
 
     RELAYED = "relayed_messages"
+    DUE = "scheduled_emails_queued"
     RAN_OUT = "leases_run_out"
     APPLIED_LATE = "provider_events_without_message"
     LOST = "lost_messages"
@@ -25,6 +26,7 @@ class Count(StrEnum):
 
 HELP = {
     Count.RELAYED: "Owed messages that the relay published.",
+    Count.DUE: "Scheduled emails whose time came, and whose message the broker confirmed.",
     Count.RAN_OUT: "Emails whose lease ran out, now unconfirmed.",
     Count.APPLIED_LATE: "Provider events that were applied without their message.",
     Count.LOST: "Emails whose message the broker lost, published again.",

@@ -14,6 +14,7 @@ from consumers.batch_consumer import BatchConsumer
 from consumers.breaker import BreakerWatch
 from consumers.checks import ask_forever, decide_forever
 from consumers.counters import Counters
+from consumers.due_emails import queue_due_forever
 from consumers.health import Health, serve_health
 from consumers.ingest import ingest_consumer
 from consumers.lanes import LanesConsumer
@@ -112,6 +113,7 @@ class Consumers:
             self._strikes.run(),
             announcer.run(),
             relay_forever(parts, counters=counters),
+            queue_due_forever(parts, announcer=announcer, counters=counters),
             reconcile_forever(parts, announcer=announcer, counters=counters),
             find_lost_forever(
                 parts,

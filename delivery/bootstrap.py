@@ -38,6 +38,7 @@ from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
 from delivery.store.rate_budgets import RateBudgets
 from delivery.store.reported_emails import ReportedEmails
+from delivery.store.scheduled_emails import ScheduledEmails
 from delivery.store.tenants import Tenants
 from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
@@ -89,6 +90,7 @@ class Store:
     events: ProviderEvents
     reported: ReportedEmails
     waiting: WaitingEmails
+    scheduled: ScheduledEmails
     questions: Questions
     overdue: OverdueEmails
     breakers: Breakers
@@ -120,6 +122,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         events=ProviderEvents(db),
         reported=ReportedEmails(db),
         waiting=WaitingEmails(db),
+        scheduled=ScheduledEmails(db),
         questions=Questions(db),
         overdue=OverdueEmails(db),
         breakers=Breakers(db),

@@ -8,12 +8,11 @@ from marshmallow import RAISE, Schema, ValidationError
 
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
 from delivery.contract.json_bodies import parse_object
+from delivery.contract.times import MAX_TTL_SECONDS, expiry, send_time
 from delivery.domain.emails import Content, EmailRequest
-from delivery.domain.errors import ComesTooLate, InvalidRequest
+from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import fingerprint
 from delivery.domain.lanes import DEFAULT_PRIORITY, PRIORITIES, Lane, OnUnknown
-
-MAX_TTL_SECONDS = 90 * 24 * 3600
 
 
 class SendSchema(Schema):
@@ -29,6 +28,7 @@ class SendSchema(Schema):
     text = Text()
     lane = Choice(tuple(lane.value for lane in Lane))
     priority = WholeNumber(least=PRIORITIES[0], most=PRIORITIES[-1])
+    send_at = Instant()
     expires_at = Instant()
     ttl = WholeNumber(least=1, most=MAX_TTL_SECONDS)
     on_unknown = Choice(tuple(choice.value for choice in OnUnknown))
@@ -66,6 +66,7 @@ class SendContract:
             values: dict[str, Any] = self._schema.load(body)
         except ValidationError as error:
             deny(error, known=self._schema.fields)
+        send_at = send_time(values.get("send_at"), field="send_at", now=now)
         return EmailRequest(
             content=Content(
                 sender=values["sender"],
@@ -76,7 +77,8 @@ class SendContract:
             ),
             lane=_lane(values.get("lane"), determined=lane),
             priority=values.get("priority", DEFAULT_PRIORITY),
-            expires_at=_expiry(values, now=now),
+            send_at=send_at,
+            expires_at=expiry(values.get("expires_at"), ttl=values.get("ttl"), send_at=send_at, now=now),
             on_unknown=OnUnknown(values["on_unknown"]) if "on_unknown" in values else None,
             unknown_deadline=_seconds(values.get("unknown_deadline")),
         )
@@ -103,17 +105,6 @@ def _lane(given: str | None, *, determined: Lane | None) -> Lane:
     if given is not None and given != determined.value:
         raise InvalidRequest(f"lane is {given} in the body but {determined.value} in the routing key")
     return determined
-
-
-def _expiry(values: Mapping[str, Any], *, now: datetime) -> datetime | None:
-    expires_at: datetime | None = values.get("expires_at")
-    if "ttl" in values:
-        if expires_at is not None:
-            raise InvalidRequest("give expires_at or ttl, not both")
-        return now + timedelta(seconds=values["ttl"])
-    if expires_at is not None and expires_at <= now:
-        raise ComesTooLate("expires_at is in the past")
-    return expires_at
 
 
 def _seconds(value: int | None) -> timedelta | None:

@@ -40,6 +40,8 @@ def render_status(standing: Standing, *, provider_reports_deliveries: bool) -> d
         "accepted_at": standing.accepted_at.isoformat(),
         "updated_at": standing.updated_at.isoformat(),
     }
+    if standing.state is State.SCHEDULED:
+        rendered["send_at"] = standing.due_at.isoformat()
     if standing.reason is not None:
         rendered["reason"] = standing.reason
     return rendered

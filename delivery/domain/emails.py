@@ -65,12 +65,14 @@ class Content:
 class EmailRequest:
     """One validated request to send. ``ttl`` has become ``expires_at`` by now.
 
-    on_unknown, unknown_deadline: in place of the lane's. attached: the bytes of the content's attachments.
+    send_at: when it is to be sent; None: at once. on_unknown, unknown_deadline: in place of the lane's.
+    attached: the bytes of the content's attachments.
     """
 
     content: Content
     lane: Lane = Lane.TRANSACTIONAL
     priority: int = DEFAULT_PRIORITY
+    send_at: datetime | None = None
     expires_at: datetime | None = None
     on_unknown: OnUnknown | None = None
     unknown_deadline: timedelta | None = None
@@ -102,8 +104,8 @@ class ClaimedEmail:
     """An email in this worker's hands.
 
     attempts: attempts spent so far; calls: provider calls begun, this one included; waits: delays that
-    spent no attempt; waiting_since: acceptance, the last requeue, or when the provider first made
-    it wait; attached: the bytes of its attachments, while it is being submitted.
+    spent no attempt; waiting_since: acceptance, when a scheduled one was queued, the last requeue, or
+    when the provider first made it wait; attached: the bytes of its attachments, while it is being submitted.
     """
 
     email_id: str
@@ -127,7 +129,11 @@ class ClaimedEmail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where an email stands: what a status answer and the fate of a stray message need."""
+    """Where an email stands: what a status answer and the fate of a stray message need.
+
+    send_at: of one that was scheduled. may_be_sent: a call's outcome stayed unknown, so the provider may have
+    accepted it, whatever became of it since.
+    """
 
     email_id: str
     tenant_id: str
@@ -139,7 +145,9 @@ class Standing:
     accepted_at: datetime
     updated_at: datetime
     due_at: datetime
+    send_at: datetime | None = None
     expires_at: datetime | None = None
+    may_be_sent: bool = False
     reason: str | None = None
     is_unreported: bool = False
 

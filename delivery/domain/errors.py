@@ -25,6 +25,10 @@ class UnknownEmail(PostroomError):
     """No email of this tenant has that id."""
 
 
+class TooLate(PostroomError):
+    """The email has gone too far for that."""
+
+
 class NotAuthenticated(PostroomError):
     """No valid key or signature came with the request."""
 

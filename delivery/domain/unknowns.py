@@ -4,7 +4,7 @@ Whatever speaks first settles it: the worker's own late answer, a webhook, the p
 At the deadline the lane's policy decides. Pure decisions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -51,8 +51,8 @@ class Verdict:
 
     state None: it stays where it is and is asked about again at ``check_at``; without that, never again.
     reason: why it failed. note: what its history says instead, where it did not fail. unreported: as far as
-    anybody could find out, its overdue report never came. question: what is asked next of an email that did
-    move. What owes a message raises the generation.
+    anybody could find out, its overdue report never came. may_be_sent: nobody found out whether the provider
+    has it. question: what is asked next of an email that did move. What owes a message raises the generation.
     """
 
     state: State | None
@@ -64,6 +64,7 @@ class Verdict:
     reason: str | None = None
     note: str | None = None
     unreported: bool = False
+    may_be_sent: bool = False
     question: Question | None = None
 
 
@@ -93,7 +94,11 @@ def after_check(
 
 
 def at_deadline(email: Questionable, *, lane: LanePolicy, now: datetime) -> Verdict:
-    """What the policy decides once nobody has spoken until the deadline."""
+    """What the policy decides once nobody has spoken until the deadline. The provider may have it."""
+    return replace(_at_deadline(email, lane=lane, now=now), may_be_sent=True)
+
+
+def _at_deadline(email: Questionable, *, lane: LanePolicy, now: datetime) -> Verdict:
     if _has_expired(email, now):
         reason = "expired while unconfirmed"
         return Verdict(state=State.EXPIRED, at=now, checks=email.question.checks, reason=reason)

@@ -18,8 +18,8 @@ HISTORY_LENGTH = 50
 _OWED = "lane priority gen owed due_at attempts waits accepted_at updated_at reason last_error"
 OWED_FIELDS = dict.fromkeys(_OWED.split(), 1)
 
-_STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at expires_at reason"
-STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), "unreported"], 1)
+_STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at send_at expires_at reason"
+STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), "may_be_sent", "unreported"], 1)
 
 
 _ADDRESS_LISTS = frozenset({"to", "cc", "bcc", "reply_to"})
@@ -37,6 +37,7 @@ def hash_recipients(content: Content, *, key: bytes) -> list[str]:
 
 def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
     request, now = email.request, email.accepted_at
+    is_scheduled = request.send_at is not None
     document: Document = {
         "_id": email.email_id,
         "tenant_id": email.tenant_id,
@@ -44,7 +45,7 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
         "priority": request.priority,
         "content": content_document(request.content),
         "recipient_hash": hash_recipient(request.content.recipient, key=hash_key),
-        "state": State.QUEUED.value,
+        "state": (State.SCHEDULED if is_scheduled else State.QUEUED).value,
         "gen": 1,
         "attempts": 0,
         "calls": 0,
@@ -52,10 +53,14 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
         "accepted_at": now,
         "updated_at": now,
         "waiting_since": now,
-        "due_at": now,
-        "owed": owed_document(OwedTo.LANE, gen=1, at=now),
+        "due_at": request.send_at or now,
         "history": [],
     }
+    if is_scheduled:
+        document["send_at"] = request.send_at
+        document["scheduled"] = {"at": request.send_at}
+    else:
+        document["owed"] = owed_document(OwedTo.LANE, gen=1, at=now)
     if request.expires_at is not None:
         document["expires_at"] = request.expires_at
     if request.on_unknown is not None:
@@ -154,7 +159,9 @@ def standing_of(document: Document) -> Standing:
         accepted_at=document["accepted_at"],
         updated_at=document["updated_at"],
         due_at=document["due_at"],
+        send_at=document.get("send_at"),
         expires_at=document.get("expires_at"),
+        may_be_sent=document.get("may_be_sent", False),
         reason=document.get("reason"),
         is_unreported=document.get("unreported", False),
     )

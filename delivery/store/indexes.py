@@ -27,6 +27,11 @@ def create_indexes(db: Database[Document]) -> None:
             partialFilterExpression={"published.at": SET},
         )
         db.emails.create_index(
+            [("lane", ASCENDING), ("scheduled.at", ASCENDING)],
+            name="scheduled",
+            partialFilterExpression={"scheduled.at": SET},
+        )
+        db.emails.create_index(
             [("claim.until", ASCENDING)],
             name="leases",
             partialFilterExpression={"state": State.SUBMITTING.value},

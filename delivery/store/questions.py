@@ -192,6 +192,8 @@ def _concluding(email: Questionable, verdict: Verdict) -> Document:
         values["reason"] = verdict.reason
     if verdict.due_at is not None:
         values["due_at"] = verdict.due_at
+    if verdict.may_be_sent:
+        values["may_be_sent"] = True
     if verdict.owed is not None:
         values["gen"] = email.gen + 1
         values["owed"] = owed_document(verdict.owed, gen=email.gen + 1, at=verdict.at)

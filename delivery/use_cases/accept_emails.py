@@ -27,10 +27,15 @@ def accept_emails(new: Sequence[NewEmail], *, emails: NewEmails, hand_over: Hand
     """
     inserted = emails.insert(new)
     not_new = inserted.known | inserted.failed
-    hand_over([_owed_by(email) for email in new if email.email_id not in not_new])
+    hand_over([_owed_by(email) for email in new if _owes(email) and email.email_id not in not_new])
     if inserted.known:
         hand_over(emails.owing(inserted.known))
     return inserted
+
+
+def _owes(email: NewEmail) -> bool:
+    """A scheduled one owes nothing until it is due."""
+    return email.request.send_at is None
 
 
 def _owed_by(email: NewEmail) -> OwedEmail:

@@ -37,6 +37,7 @@ class Stored:
     waits: int = 0
     unreported: bool = False
     owed: OwedTo | None = OwedTo.LANE
+    may_be_sent: bool = False
     claim: tuple[str, datetime, datetime] | None = None
     question: Question | None = None
     states: list[State] = field(default_factory=lambda: [State.QUEUED])
@@ -44,8 +45,10 @@ class Stored:
 
 class OneEmail:
     def __init__(self, new: NewEmail) -> None:
-        at = new.accepted_at
-        self.email = Stored(new=new, due_at=at, waiting_since=at, updated_at=at)
+        at, send_at = new.accepted_at, new.request.send_at
+        self.email = Stored(new=new, due_at=send_at or at, waiting_since=at, updated_at=at)
+        if send_at is not None:
+            self.email.state, self.email.owed, self.email.states = State.SCHEDULED, None, [State.SCHEDULED]
 
     # claims
 
@@ -178,6 +181,7 @@ class OneEmail:
                 seen.question.checks,
             ):
                 continue
+            email.may_be_sent |= verdict.may_be_sent
             if verdict.state is None:
                 email.question = replace(question, checks=verdict.checks, check_at=verdict.check_at)
                 email.unreported |= verdict.unreported
@@ -195,6 +199,9 @@ class OneEmail:
 
     # emails
 
+    def get(self, tenant_id: str, email_id: str) -> Standing | None:
+        return self.standings([email_id])[email_id]
+
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         email, request = self.email, self.email.new.request
         standing = Standing(
@@ -209,6 +216,7 @@ class OneEmail:
             updated_at=email.updated_at,
             due_at=email.due_at,
             expires_at=request.expires_at,
+            may_be_sent=email.may_be_sent,
             is_unreported=email.unreported,
         )
         return {standing.email_id: standing}

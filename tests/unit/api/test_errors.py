@@ -23,6 +23,7 @@ STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
     errors.KeyInFlight: HTTPStatus.CONFLICT,
     errors.RateExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.IdReused: HTTPStatus.CONFLICT,
+    errors.TooLate: HTTPStatus.BAD_REQUEST,
     errors.UnknownEmail: HTTPStatus.NOT_FOUND,
     errors.NotStored: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

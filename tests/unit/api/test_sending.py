@@ -39,6 +39,14 @@ def test_what_was_accepted_can_be_asked_about(api: FakeApi) -> None:
     assert (response.json["status"], response.json["detail"]) == ("processing", "queued")
 
 
+def test_nobody_is_kept_waiting_for_what_is_to_be_sent_later(api: FakeApi) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    response = _send(api, send_at=later.isoformat(), headers={"Prefer": "wait=10"})
+    assert (response.status_code, "Preference-Applied" in response.headers) == (202, False)
+    (email,) = api.emails.accepted
+    assert email.request.send_at == later
+
+
 def test_what_is_denied_is_not_stored(api: FakeApi) -> None:
     response = _send(api, recipient="")
     assert response.status_code == 400

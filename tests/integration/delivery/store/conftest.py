@@ -24,6 +24,7 @@ from delivery.store.leadership import Leadership
 from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
 from delivery.store.reported_emails import ReportedEmails
+from delivery.store.scheduled_emails import ScheduledEmails
 from tests.harness.store import StoreDatabase
 from tests.unit.delivery.builders import NOW, new_email, seconds
 
@@ -43,6 +44,7 @@ class Store:
         self.emails = Emails(self.db, hash_key=b"key")
         self.claims = Claims(self.db)
         self.questions = Questions(self.db)
+        self.scheduled = ScheduledEmails(self.db)
         self.events = ProviderEvents(self.db)
         self.reported = ReportedEmails(self.db)
 

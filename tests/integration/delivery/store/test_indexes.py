@@ -16,6 +16,7 @@ from tests.unit.delivery.builders import NOW, seconds
 
 QUERIES: dict[str, tuple[str, Document]] = {
     "owed": ("emails", {"lane": Lane.BULK.value, "owed.at": {**SET, "$lte": NOW}}),
+    "scheduled": ("emails", {"lane": Lane.BULK.value, "scheduled.at": {**SET, "$lte": NOW + seconds(60)}}),
     "leases": ("emails", {"state": State.SUBMITTING.value, "claim.until": {"$lt": UNTIL + seconds(9)}}),
     "pending": ("provider_events", {"pending": True, "received_at": {"$lte": NOW}}),
 }
@@ -38,6 +39,7 @@ def _fill(postroom: Store) -> None:
     postroom.db.emails.update_many({}, {"$set": {"state": "delivered"}, "$unset": {"owed": ""}})
     postroom.insert("owing", "submitting", lane=Lane.BULK)
     postroom.claim("submitting")
+    postroom.insert("scheduled", lane=Lane.BULK, send_at=NOW + seconds(60))
     events = [
         ProviderEvent(provider="p", provider_event_id=str(n), email_id="x", report=Report.FAILED, raw="{}")
         for n in range(50)

@@ -13,6 +13,7 @@ from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import About
+from delivery.domain.scheduling import DueEmail
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable
 from delivery.domain.waiting import Over, Waiting
@@ -20,37 +21,70 @@ from delivery.store.client import Document
 from delivery.store.overdue_emails import OverdueEmails
 from tests.harness.interleavings import Interleavings
 from tests.harness.one_email import OneEmail, Stored
+from tests.harness.one_scheduled_email import OneScheduledEmail
+from tests.harness.taking_back import TakingBack
 from tests.integration.delivery.store.conftest import Store
 from tests.unit.delivery.builders import EMAIL_ID
 
 Answer = TypeVar("Answer")
 
 
+ORDERS = settings(
+    max_examples=30,
+    stateful_step_count=15,
+    deadline=None,
+    phases=(Phase.reuse, Phase.generate),  # over a real store, shrinking takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+
+
 def test_whatever_happens_to_an_email_the_store_does_what_the_rules_say(postroom: Store) -> None:
     class BesideTheStore(Interleavings):
         def open_store(self, new: NewEmail) -> OneEmail:
-            postroom.db.emails.delete_one({"_id": EMAIL_ID})
-            postroom.emails.insert([new])
-            return Beside(new, postroom)
+            return _beside(new, postroom)
 
-    run_state_machine_as_test(
-        BesideTheStore,
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=15,
-            deadline=None,
-            phases=(Phase.reuse, Phase.generate),  # over a real store, shrinking takes minutes
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(BesideTheStore, settings=ORDERS)
 
 
-class Beside(OneEmail):
+def test_whoever_takes_an_email_back_the_store_does_what_the_rules_say(postroom: Store) -> None:
+    class BesideTheStore(TakingBack):
+        def open_store(self, new: NewEmail) -> OneScheduledEmail:
+            return _beside(new, postroom)
+
+    run_state_machine_as_test(BesideTheStore, settings=ORDERS)
+
+
+def _beside(new: NewEmail, store: Store) -> "Beside":
+    store.db.emails.delete_one({"_id": EMAIL_ID})
+    store.emails.insert([new])
+    return Beside(new, store)
+
+
+class Beside(OneScheduledEmail):
     """Does everything in memory and in the store, and compares what they return and where they stand."""
 
     def __init__(self, new: NewEmail, store: Store) -> None:
         super().__init__(new)
         self.real = store
+
+    def due_emails(self, lane: Lane, *, now: datetime, limit: int) -> list[DueEmail]:
+        due = super().due_emails(lane, now=now, limit=limit)
+        return self._same(due, self.real.scheduled.due(lane, now=now, limit=limit))
+
+    def queue(self, email_ids: Sequence[str], *, now: datetime) -> list[OwedEmail]:
+        return self._written(super().queue(email_ids, now=now), self.real.scheduled.queue(email_ids, now=now))
+
+    def expire_scheduled(self, email_ids: Sequence[str], *, now: datetime) -> list[str]:
+        expired = super().expire_scheduled(email_ids, now=now)
+        return self._same(expired, self.real.scheduled.expire(email_ids, now=now))
+
+    def cancel(self, seen: Standing, *, reason: str, now: datetime) -> bool:
+        canceled = super().cancel(seen, reason=reason, now=now)
+        return self._same(canceled, self.real.scheduled.cancel(seen, reason=reason, now=now))
+
+    def reschedule(self, seen: Standing, *, send_at: datetime, now: datetime) -> bool:
+        rescheduled = super().reschedule(seen, send_at=send_at, now=now)
+        return self._same(rescheduled, self.real.scheduled.reschedule(seen, send_at=send_at, now=now))
 
     def claim(self, email_ids: Sequence[str], **claim: Any) -> list[ClaimedEmail]:
         return self._same(super().claim(email_ids, **claim), self.real.claims.claim(email_ids, **claim))
@@ -86,7 +120,9 @@ class Beside(OneEmail):
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         real = self.real.emails.standings(email_ids)
-        without_reason = {email_id: replace(standing, reason=None) for email_id, standing in real.items()}
+        without_reason = {
+            email_id: replace(standing, reason=None, send_at=None) for email_id, standing in real.items()
+        }
         return self._same(super().standings(email_ids), without_reason)
 
     def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
@@ -130,6 +166,8 @@ def _where_it_stands(document: Document) -> dict[str, object]:
         "due_at": document["due_at"],
         "waiting_since": document["waiting_since"],
         "unreported": document.get("unreported", False),
+        "may_be_sent": document.get("may_be_sent", False),
+        "scheduled": document.get("scheduled", {}).get("at"),
         "owed": (owed["to"], owed["gen"]) if owed else None,
         "question": {"check_at": None, "decide_at": None, **question} if question else None,
     }
@@ -145,6 +183,8 @@ def _where_it_should(email: Stored) -> dict[str, object]:
         "due_at": email.due_at,
         "waiting_since": email.waiting_since,
         "unreported": email.unreported,
+        "may_be_sent": email.may_be_sent,
+        "scheduled": email.due_at if email.state is State.SCHEDULED else None,
         "owed": (email.owed, email.gen) if email.owed else None,
         "question": asdict(email.question) if email.question else None,
     }

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.contract.fields import MAX_ADDRESS, MAX_SUBJECT
-from delivery.contract.send import MAX_TTL_SECONDS, SendContract
+from delivery.contract.send import SendContract
+from delivery.contract.times import MAX_TTL_SECONDS
 from delivery.domain.emails import EmailRequest
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane, OnUnknown
@@ -51,6 +52,25 @@ def test_every_field_is_taken() -> None:
     assert (request.content.subject, request.content.text) == ("Hi", "plain")
     assert (request.lane, request.priority) == (Lane.BULK, 3)
     assert request.expires_at == NOW + seconds(60)
+
+
+def test_an_email_is_scheduled_and_its_ttl_counts_from_then() -> None:
+    request = _parse(_body(send_at="2026-03-02T13:00:00+01:00", ttl=60))
+    assert request.send_at == NOW + timedelta(days=1)
+    assert request.expires_at == NOW + timedelta(days=1, seconds=60)
+
+
+def test_a_time_that_has_passed_means_at_once() -> None:
+    assert _parse(_body(send_at="2026-03-01T11:59:59Z")).send_at is None
+
+
+def test_a_time_to_send_at_is_within_ninety_days() -> None:
+    assert _reason(_body(send_at="2026-06-01T12:00:00Z")) == "send_at is more than 90 days ahead"
+
+
+def test_two_requests_that_are_to_be_sent_at_other_times_are_not_the_same() -> None:
+    bodies = [_body(), _body(send_at="2026-03-02T13:00:00Z"), _body(send_at="2026-03-02T14:00:00Z")]
+    assert len({EXTENDED.fingerprint(body) for body in bodies}) == 3
 
 
 @pytest.mark.parametrize("lane", list(Lane))
@@ -225,7 +245,7 @@ def test_an_expiry_is_given_in_one_way() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["subject", "text", "lane", "priority", "expires_at", "ttl", "on_unknown", "unknown_deadline"],
+    ["subject", "text", "lane", "priority", "send_at", "expires_at", "ttl", "on_unknown", "unknown_deadline"],
 )
 def test_an_optional_field_is_left_out_rather_than_null(field: str) -> None:
     raw = _body(**{field: None})

@@ -98,3 +98,13 @@ def test_a_report_that_comes_after_all_goes_before(state: State, status: str) ->
     late = standing(state=state, is_unreported=True)
     rendered = render_status(late, provider_reports_deliveries=True)
     assert (rendered["status"], rendered["detail"]) == (status, state.value)
+
+
+def test_a_scheduled_email_says_when_it_is_to_be_sent() -> None:
+    later = NOW + seconds(60)
+    scheduled = standing(state=State.SCHEDULED, due_at=later, send_at=later)
+    rendered = render_status(scheduled, provider_reports_deliveries=True)
+    assert (rendered["status"], rendered["detail"]) == ("processing", "scheduled")
+    assert rendered["send_at"] == "2026-03-01T12:01:00+00:00"
+    queued = standing(state=State.QUEUED, due_at=later, send_at=later)
+    assert "send_at" not in render_status(queued, provider_reports_deliveries=True)

@@ -29,6 +29,14 @@ def test_a_new_email_is_queued_and_owes_its_first_message() -> None:
     assert owed_of(document) == owed_email(email_id="a", lane=Lane.BULK, priority=3)
 
 
+def test_a_scheduled_email_waits_and_owes_nothing() -> None:
+    later = NOW + seconds(60)
+    document = new_document(new_email("a", send_at=later), hash_key=KEY)
+    expected = standing(email_id="a", state=State.SCHEDULED, due_at=later, send_at=later)
+    assert standing_of(document) == expected
+    assert "owed" not in document
+
+
 def test_a_claimed_email_is_what_was_accepted() -> None:
     content = replace(CONTENT, subject="Hi", text="plain")
     email = new_email("a", content=content, expires_at=NOW + seconds(60))

@@ -9,7 +9,7 @@ from delivery.domain.inserted import Inserted
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.use_cases.accept_emails import accept_emails
-from tests.unit.delivery.builders import new_email, owed_email
+from tests.unit.delivery.builders import NOW, new_email, owed_email, seconds
 
 
 class StoredEmails:
@@ -91,3 +91,12 @@ def test_a_resend_changes_nothing_of_what_is_stored() -> None:
     accept_emails([first], emails=emails, hand_over=lambda _: None)
     accept_emails([replace(first, content_hash="other")], emails=emails, hand_over=lambda _: None)
     assert emails.stored["a"] is first
+
+
+def test_a_scheduled_email_is_stored_and_owes_nothing_yet() -> None:
+    handed: list[OwedEmail] = []
+    emails = StoredEmails()
+    new = [new_email("a", send_at=NOW + seconds(60)), new_email("b")]
+    accept_emails(new, emails=emails, hand_over=handed.extend)
+    assert emails.stored.keys() == {"a", "b"}
+    assert [owed.email_id for owed in handed] == ["b"]
