@@ -48,7 +48,7 @@ class BatchConsumer:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._is_stopping = False
-        self._subscription = Subscription(queue, prefetch=prefetch, arrived=self._arrived, topology=topology)
+        self._subscription = Subscription(topology.queue(queue), prefetch=prefetch, arrived=self._arrived)
 
     async def start(self, connection: AbstractRobustConnection) -> None:
         await self._subscription.start(connection)

@@ -1,4 +1,5 @@
-"""``email.critical``, ``email.transactional``, ``email.standard``, ``email.bulk``: claim, submit, settle.
+"""``email.critical``, ``email.transactional``, ``email.standard``, ``email.bulk``, and the tenants' queues in
+these lanes: claim, submit, settle.
 
 Nothing is claimed before there is a slot for it. Each submission is a task of its own, which outlives the
 connection its message came on. Outcomes are written together, and only then are messages acknowledged.
@@ -19,22 +20,22 @@ from consumers.breaker import BreakerWatch
 from consumers.claiming import Claiming
 from consumers.lane_buffers import LaneBuffers
 from consumers.lane_heads import Head, LaneHeads
+from consumers.lane_subscriptions import LaneSubscriptions
 from consumers.leases import Leases
 from consumers.outcomes import Answered, Outcomes
 from consumers.pace import Pace
 from consumers.probing import Tried
 from consumers.settlement import acknowledge, give_back, refuse
 from consumers.strays import StrayMessage, Strays
-from consumers.subscription import Subscription
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest
-from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.slots import Slots
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.domain.watermarks import PROBE_ID
 from delivery.use_cases.claim_emails import ClaimResult
 from delivery.use_cases.messages import EmailMessage, decode_email
@@ -49,7 +50,7 @@ SETTLING_GRACE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    lane: Lane
+    place: TenantLane
     message: AbstractIncomingMessage
     email: EmailMessage
 
@@ -95,7 +96,13 @@ class LanesConsumer:
         self._connection: AbstractRobustConnection | None = None
         self._is_paused = False
         self._is_stopping = False
-        self._subscriptions = [self._subscribe(lane) for lane in Lane]
+        self._subscriptions = LaneSubscriptions(
+            slots=self._slots, buffers=self._buffers, arrived=self._arrive
+        )
+
+    async def follow(self, shares: dict[str, int]) -> None:
+        """Take also what new tenants send, and give each its share of a lane: by tenant_id, all there are."""
+        await self._subscriptions.follow(shares)
 
     async def start(self, connection: AbstractRobustConnection) -> None:
         self.pace.announce()
@@ -121,19 +128,21 @@ class LanesConsumer:
         return self._connection is not None and self._connection.connected.is_set()
 
     async def next_head(self, *, avoid: Container[str]) -> Head | None:
-        return None if self._heads is None else await self._heads.next(avoid=avoid)
+        if self._heads is None:
+            return None
+        return await self._heads.next(self._subscriptions.places, avoid=avoid)
 
     async def try_head(self, head: Head) -> Tried:
         """Claim and submit this one message though the lanes are paused. It takes the ordinary way.
 
         What was passed over for it is not lost: it says nothing about how far its lane has come.
         """
-        if self._is_stopping or self._slots.take([head.lane]) is None:
+        if self._is_stopping or not self._buffers.take_slot(head.place):
             await give_back([head.message])
             return Tried.NO_ROOM
         marks = self._watermarks if head.is_first else Watermarks()
         async with self._claiming:
-            is_begun = await self._claim([(head.lane, head.message)], marks)
+            is_begun = await self._claim([(head.place, head.message)], marks)
         return Tried.CALLED if is_begun else Tried.NOT_CALLED
 
     async def claim_forever(self) -> None:
@@ -167,11 +176,10 @@ class LanesConsumer:
 
     async def _take_all(self) -> None:
         if self._connection is not None and not self._is_stopping:
-            connection = self._connection
-            await asyncio.gather(*(subscription.start(connection) for subscription in self._subscriptions))
+            await self._subscriptions.start(self._connection)
 
     async def _take_none(self) -> None:
-        await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
+        await self._subscriptions.stop()
         await give_back(self._buffers.clear())
 
     async def _finish_calls(self, seconds: float) -> None:
@@ -184,19 +192,13 @@ class LanesConsumer:
             log.warning("calls abandoned count=%d", len(late))
             await asyncio.wait(late, timeout=1)
 
-    def _subscribe(self, lane: Lane) -> Subscription:
-        def arrived(message: AbstractIncomingMessage) -> None:
-            self._buffers.add(lane, message)
-            self._arrived.set()
+    def _arrive(self, place: TenantLane, message: AbstractIncomingMessage) -> None:
+        self._buffers.add(place, message)
+        self._arrived.set()
 
-        return Subscription(
-            lane_queue(lane),
-            prefetch=self._slots.largest_share(lane),
-            arrived=arrived,
-            topology=self._parts.topology,
-        )
-
-    async def _claim(self, taken: list[tuple[Lane, AbstractIncomingMessage]], marks: Watermarks) -> bool:
+    async def _claim(
+        self, taken: list[tuple[TenantLane, AbstractIncomingMessage]], marks: Watermarks
+    ) -> bool:
         """Returns whether anything was won, and its submission begun."""
         readable = await self._read(taken, marks)
         if not readable:
@@ -207,27 +209,27 @@ class LanesConsumer:
         return bool(result.won)
 
     async def _read(
-        self, taken: list[tuple[Lane, AbstractIncomingMessage]], marks: Watermarks
+        self, taken: list[tuple[TenantLane, AbstractIncomingMessage]], marks: Watermarks
     ) -> list[_Readable]:
         readable = []
-        for lane, message in taken:
+        for place, message in taken:
             try:
                 email = decode_email(message.body)
             except InvalidRequest as error:  # a person moved something into a lane that is no email
-                self._slots.release(lane)
+                self._buffers.release(place)
                 # In a task of its own: a publish that hangs must not hold up the claims of every lane.
-                self._spawn(self._refuse(lane, message, str(error)))
+                self._spawn(self._refuse(place, message, str(error)))
                 continue
             if email.email_id == PROBE_ID:
-                self._slots.release(lane)
-                marks.note(lane, message)
+                self._buffers.release(place)
+                marks.note(place, message)
                 await acknowledge([message])
             else:
-                readable.append(_Readable(lane, message, email))
+                readable.append(_Readable(place, message, email))
         return readable
 
-    async def _refuse(self, lane: Lane, message: AbstractIncomingMessage, reason: str) -> None:
-        await refuse(message, queue=lane_queue(lane), reason=reason, publisher=self._parts.publisher)
+    async def _refuse(self, place: TenantLane, message: AbstractIncomingMessage, reason: str) -> None:
+        await refuse(message, queue=lane_queue(place.key), reason=reason, publisher=self._parts.publisher)
 
     def _begin(self, readable: list[_Readable], result: ClaimResult, marks: Watermarks) -> None:
         """Start a submission for what was won; each stray message is settled besides."""
@@ -238,12 +240,12 @@ class LanesConsumer:
             email = won.get(item.email.email_id)
             if email is not None and email.gen == item.email.gen:
                 del won[item.email.email_id]
-                marks.note(item.lane, item.message, due_at=email.due_at)
+                marks.note(item.place, item.message, due_at=email.due_at)
                 self._spawn(self._submit(item, email))
             else:
-                self._slots.release(item.lane)
+                self._buffers.release(item.place)
                 stray, standing = fates[item.email.email_id, item.email.gen]
-                strays.append(StrayMessage(item.lane, item.message, item.email, stray, standing))
+                strays.append(StrayMessage(item.place, item.message, item.email, stray, standing))
         if strays:
             self._arrived.set()
             self._spawn(self._strays.settle(strays))
@@ -257,7 +259,7 @@ class LanesConsumer:
         except Exception as error:
             log.error("submission failed error=%s", type(error).__name__)
             answer = Answer(Outcome.UNKNOWN, f"our own fault: {type(error).__name__}")
-        self._outcomes.add(Answered(item.lane, item.message, email, answer))
+        self._outcomes.add(Answered(item.place, item.message, email, answer))
 
     async def _call(self, email: ClaimedEmail) -> Answer | None:
         if self._is_stopping:
@@ -275,7 +277,7 @@ class LanesConsumer:
         """A slot is held until the outcome is written: released with the answer, a lane with a full prefetch
         of unwritten outcomes would lose its share to the others."""
         for item in written:
-            self._slots.release(item.lane)
+            self._buffers.release(item.place)
         self._arrived.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -11,7 +11,8 @@ from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.outbox import Outbox
 from delivery.domain.errors import StoreUnavailable
-from delivery.domain.watermarks import PROBE_ID, Way
+from delivery.domain.rounds import TenantRounds, tenants_in_a_turn
+from delivery.domain.watermarks import PROBE_ID, Way, ways_of
 from delivery.use_cases.find_lost_messages import LostMessages, find_lost_messages
 from delivery.use_cases.messages import Outgoing, encode_email
 from topology.names import EMAIL_EXCHANGE
@@ -40,6 +41,12 @@ async def _tell_watermarks(parts: ConsumerParts, watermarks: Watermarks) -> None
 async def _find_lost(parts: ConsumerParts, *, outbox: Outbox, counters: Counters) -> None:
     margin, interval = parts.config.loops.lost_margin, parts.config.loops.reconcile_interval
     probed: dict[Way, datetime] = {}
+    rounds = TenantRounds()
+
+    def ways() -> list[Way]:
+        tenant_ids = list(parts.store.tenants.shares())
+        at_once = tenants_in_a_turn(len(tenant_ids), every=interval, round_within=margin)
+        return ways_of(rounds.next(tenant_ids, at_once=at_once))
 
     def found() -> LostMessages:
         now = utc_now()
@@ -47,7 +54,9 @@ async def _find_lost(parts: ConsumerParts, *, outbox: Outbox, counters: Counters
         def may_probe(way: Way) -> bool:
             return way not in probed or now - probed[way] >= margin
 
-        return find_lost_messages(waiting=parts.store.waiting, may_probe=may_probe, margin=margin, now=now)
+        return find_lost_messages(
+            ways(), waiting=parts.store.waiting, may_probe=may_probe, margin=margin, now=now
+        )
 
     async def turn() -> None:
         lost = await asyncio.to_thread(found)
@@ -71,7 +80,8 @@ async def _find_lost(parts: ConsumerParts, *, outbox: Outbox, counters: Counters
 def _probe(way: Way) -> Outgoing:
     return Outgoing(
         exchange=EMAIL_EXCHANGE,
-        routing_key=way.lane.value,
+        routing_key=way.tenant_lane.key,
+        lane_key=way.tenant_lane.key,
         body=encode_email(PROBE_ID, 0),
         priority=way.priority,
     )

@@ -13,16 +13,16 @@ from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
-from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.use_cases.settle_emails import settle_emails
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A claimed email and the provider's answer; none, if it was not called. lane: whose slot it holds."""
+    """A claimed email and the provider's answer; none, if it was not called. place: whose slot it holds."""
 
-    lane: Lane
+    place: TenantLane
     message: AbstractIncomingMessage
     email: ClaimedEmail
     answer: Answer | None

@@ -10,6 +10,8 @@ from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.breaker import Breaker
+from delivery.domain.rounds import TenantRounds
+from delivery.domain.watermarks import Way, ways_of
 from delivery.use_cases.end_overdue import EndOverdue
 
 log = logging.getLogger(__name__)
@@ -27,12 +29,17 @@ async def end_overdue_forever(
 ) -> None:
     end_overdue = EndOverdue(emails=parts.store.overdue, lanes=parts.config.lanes)
 
+    rounds = TenantRounds()
+
+    def ways() -> list[Way]:
+        return ways_of(rounds.next(list(parts.store.tenants.shares())))
+
     def is_open() -> bool:
         return not breaker().is_closed
 
     async def turn() -> None:
         away_since = breaker().since or utc_now()
-        ended = await asyncio.to_thread(lambda: end_overdue(away_since=away_since, now=utc_now()))
+        ended = await asyncio.to_thread(lambda: end_overdue(ways(), away_since=away_since, now=utc_now()))
         outbox.hand_over(ended.owed)
         announcer.tell(ended.happened)
         counters.add_states(Count.OVERDUE, ended.happened)

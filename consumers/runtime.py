@@ -26,6 +26,7 @@ from consumers.reconciler import reconcile_forever
 from consumers.relay import relay_forever
 from consumers.requeue import requeue_consumer
 from consumers.settlement import until_store_answers
+from consumers.tenants import follow_tenants_forever
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, process_name, publish_owed, strikes_of, utc_now
 from delivery.broker.announcer import Announcer
@@ -131,6 +132,7 @@ class Consumers:
             ),
             ask_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
             decide_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
+            follow_tenants_forever(parts, self._lanes),
             self._lanes.claim_forever(),
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),
@@ -139,6 +141,7 @@ class Consumers:
     async def _prepare_store(self) -> None:
         """The loops' queries name their indexes, so these come first; and the lanes heed the breaker."""
         await until_store_answers(lambda: create_indexes(self._parts.store.db))
+        await self._lanes.follow(await until_store_answers(self._parts.store.tenants.shares))
         await self._breaker.load(self._lanes)
 
     async def _unless(self, stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

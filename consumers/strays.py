@@ -12,8 +12,8 @@ from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import Standing
-from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.use_cases.claim_emails import Stray
 from delivery.use_cases.messages import EmailMessage, Verdict, email_message
 from delivery.use_cases.requeue_emails import requeue_emails
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class StrayMessage:
     """A message in a lane that won no claim, why, and where its email stands."""
 
-    lane: Lane
+    place: TenantLane
     message: AbstractIncomingMessage
     email: EmailMessage
     stray: Stray
@@ -63,14 +63,15 @@ class Strays:
 
     async def _delay_again(self, early: StrayMessage) -> None:
         """The same message into a delay, and only when that is confirmed is this one acknowledged."""
-        lane, message, email, standing = early.lane, early.message, early.email, early.standing
+        place, message, email, standing = early.place, early.message, early.email, early.standing
         assert standing is not None
         outgoing = email_message(
             OwedEmail(
                 email_id=email.email_id,
+                tenant_id=standing.tenant_id,
                 gen=email.gen,
                 to=OwedTo.DELAY,
-                lane=lane,
+                lane=place.lane,
                 priority=message.priority or 0,
                 due_at=standing.due_at,
                 attempts=standing.attempts,

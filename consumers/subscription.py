@@ -12,7 +12,7 @@ from delivery.broker.connection import (
     is_own_cancellation,
     lost_connection_suppressed,
 )
-from topology.model import Topology
+from topology.model import Queue
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,17 @@ class Subscription:
 
     def __init__(
         self,
-        queue: str,
+        queue: Queue,
         *,
         prefetch: int,
         arrived: Callable[[AbstractIncomingMessage], None],
-        topology: Topology,
     ) -> None:
-        self._description = next(known for known in topology.queues if known.name == queue)
-        self._prefetch = prefetch
+        self._description = queue
+        self.prefetch = prefetch
         self._arrived = arrived
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
+        self._connection: AbstractRobustConnection | None = None
         self._is_wanted = False
         self._starting = asyncio.Lock()
 
@@ -47,6 +47,7 @@ class Subscription:
         Returns early if it is stopped meanwhile. After ``stop`` it may be started again.
         """
         self._is_wanted = True
+        self._connection = connection
         async with self._starting:
             while self._is_wanted and self._tag is None:
                 if not await self._consume(connection):
@@ -59,6 +60,7 @@ class Subscription:
         try:
             if self._queue is None:
                 self._queue = await self._open(connection)
+            await self._queue.channel.set_qos(prefetch_count=self.prefetch)
             self._tag = await self._queue.consume(self._callback)
         except CONNECTION_ERRORS as error:
             log.warning("not consuming yet queue=%s: %s", self._description.name, type(error).__name__)
@@ -72,11 +74,22 @@ class Subscription:
     async def _open(self, connection: AbstractRobustConnection) -> AbstractQueue:
         """On a channel of its own: a prefetch belongs to one queue."""
         channel = await connection.channel(publisher_confirms=False)
-        await channel.set_qos(prefetch_count=self._prefetch)
         # Declared, not just named: a broker that comes back empty gets the queue back with the consumer.
         return await channel.declare_queue(
             self._description.name, durable=True, arguments=dict(self._description.arguments)
         )
+
+    async def resize(self, prefetch: int) -> None:
+        """Hold so many messages at once from now on; what was delivered stays with us, and comes on top.
+
+        The consumer is renewed: RabbitMQ keeps a prefetch for as long as it lives.
+        https://www.rabbitmq.com/docs/consumer-prefetch
+        """
+        self.prefetch = prefetch
+        if self._connection is not None and self._tag is not None:
+            await self._cancel()
+            if self._is_wanted:
+                await self.start(self._connection)
 
     async def _callback(self, message: AbstractIncomingMessage) -> None:
         self._arrived(message)
@@ -84,6 +97,9 @@ class Subscription:
     async def stop(self) -> None:
         """Take no more messages; what was delivered stays with us until it is acknowledged."""
         self._is_wanted = False
+        await self._cancel()
+
+    async def _cancel(self) -> None:
         tag, self._tag = self._tag, None
         if self._queue is not None and tag is not None:
             with lost_connection_suppressed():

@@ -1,10 +1,10 @@
-"""How far each way (a lane and a priority in it) has come, as this process's consumers see it."""
+"""How far each way (a tenant's lane, and a priority in it) has come, as this process's consumers see it."""
 
 from datetime import UTC, datetime
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from delivery.domain.lanes import Lane
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.domain.watermarks import Way
 
 
@@ -14,7 +14,9 @@ class Watermarks:
     def __init__(self) -> None:
         self._marks: dict[Way, datetime] = {}
 
-    def note(self, lane: Lane, message: AbstractIncomingMessage, *, due_at: datetime | None = None) -> None:
+    def note(
+        self, place: TenantLane, message: AbstractIncomingMessage, *, due_at: datetime | None = None
+    ) -> None:
         """A message was handed out. due_at: when a delayed one was due in its lane.
 
         A message that a person moved tells nothing: it came another way than its timestamp says.
@@ -26,7 +28,7 @@ class Watermarks:
         came_at = max(published_at, due_at) if due_at is not None else published_at
         if came_at > now:  # a clock that is ahead must not make what waits look lost
             return
-        way = Way(lane, message.priority or 0)
+        way = Way(place.lane, message.priority or 0, place.tenant_id)
         if came_at > self._marks.get(way, came_at.min.replace(tzinfo=UTC)):
             self._marks[way] = came_at
 

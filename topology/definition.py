@@ -14,6 +14,7 @@ only copy.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from topology import names
 from topology.delay_steps import DELAY_STEPS, parse_step
@@ -59,6 +60,33 @@ def postroom_topology(*, delay_steps: Iterable[str] = DELAY_STEPS) -> Topology:
     )
 
 
+def with_tenants(topology: Topology, *, keys: Iterable[str]) -> Topology:
+    """The same with the queues of tenants, `bulk.acme` and so on; the keys of the lanes are left out.
+
+    A tenant's queue is like that of its lane, so that its emails wait behind nobody else's backlog. Those of
+    the default tenant wait in the queues of the lanes themselves.
+    """
+    tenants = sorted(set(keys).difference(names.LANES))
+    return replace(
+        topology,
+        queues=(*topology.queues, *(lane_queue(key) for key in tenants)),
+        bindings=(*topology.bindings, *(binding for key in tenants for binding in _lane_bindings(key))),
+    )
+
+
+def lane_queue(key: str) -> Queue:
+    """Where a lane's emails wait, or those of a tenant in it; `key` is such as `bulk` or `bulk.acme`."""
+    lane, _, tenant = key.partition(".")
+    whose = f" for the tenant {tenant}, beside that of all others" if tenant else ""
+    return Queue(
+        name=names.lane_queue(key),
+        # Classic is the only type with strict priorities from 3.10 to 4.2. It may lose messages in a crash:
+        # they are hints, and are published again from MongoDB.
+        arguments={"x-queue-type": "classic", "x-max-priority": MAX_PRIORITY},
+        why=f"The lane {lane}{whose}: emails to be sent. Classic, for strict priorities; 4 is for retries.",
+    )
+
+
 _EXCHANGES = (
     Exchange(
         name=names.EMAIL_EXCHANGE,
@@ -93,16 +121,7 @@ _EXCHANGES = (
     ),
 )
 
-_LANE_QUEUES = tuple(
-    Queue(
-        name=names.lane_queue(lane),
-        # Classic is the only type with strict priorities from 3.10 to 4.2. It may lose messages in a crash:
-        # they are hints, and are published again from MongoDB.
-        arguments={"x-queue-type": "classic", "x-max-priority": MAX_PRIORITY},
-        why=f"The lane {lane}: emails to be sent. Classic, for strict priorities; 4 is for retries.",
-    )
-    for lane in names.LANES
-)
+_LANE_QUEUES = tuple(lane_queue(lane) for lane in names.LANES)
 
 _OTHER_QUEUES = (
     Queue(
@@ -178,12 +197,15 @@ def _delay_queue(step: str) -> Queue:
     )
 
 
-_BINDINGS = (
-    *(
-        Binding(exchange=exchange, queue=names.lane_queue(lane), routing_key=lane)
+def _lane_bindings(key: str) -> list[Binding]:
+    return [
+        Binding(exchange=exchange, queue=names.lane_queue(key), routing_key=key)
         for exchange in (names.EMAIL_EXCHANGE, names.DUE_EXCHANGE)
-        for lane in names.LANES
-    ),
+    ]
+
+
+_BINDINGS = (
+    *(binding for lane in names.LANES for binding in _lane_bindings(lane)),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.DEAD_QUEUE, routing_key=names.DEAD_KEY),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.HELD_QUEUE, routing_key=names.HELD_KEY),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.REJECTED_QUEUE, routing_key=names.REJECTED_KEY),

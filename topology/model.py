@@ -48,3 +48,7 @@ class Topology:
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
+
+    def queue(self, name: str) -> Queue:
+        """The queue with this name, which must be there."""
+        return next(queue for queue in self.queues if queue.name == name)

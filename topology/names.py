@@ -1,7 +1,10 @@
 """The names on the broker. Whoever publishes or consumes takes them from here."""
 
+import re
+
 LANES = ("critical", "transactional", "standard", "bulk")
-"""The lanes, most urgent first. A lane's name is its routing key on the exchanges `email` and `email.due`."""
+"""The lanes, most urgent first. A lane's name is its routing key on the exchanges `email` and `email.due`;
+that of a tenant's queue in it is `<lane>.<tenant>`."""
 
 # Exchanges
 EMAIL_EXCHANGE = "email"
@@ -30,10 +33,18 @@ IDEMPOTENCY_KEY_HEADER = "idempotency-key"
 
 DELAY_PREFIX = "delay."
 
+_TENANT_LANE_QUEUE = re.compile(rf"email\.(?P<key>({'|'.join(LANES)})\.[a-z0-9][a-z0-9-]*)")
 
-def lane_queue(lane: str) -> str:
-    """The queue of a lane: `email.bulk` for `bulk`."""
-    return f"{EMAIL_EXCHANGE}.{lane}"
+
+def lane_queue(key: str) -> str:
+    """The queue with this key: `email.bulk` for `bulk`, the tenant acme's for `bulk.acme`."""
+    return f"{EMAIL_EXCHANGE}.{key}"
+
+
+def tenant_lane_key(queue: str) -> str | None:
+    """The key of the tenant's queue with this name; None if it is none."""
+    match = _TENANT_LANE_QUEUE.fullmatch(queue)
+    return match["key"] if match else None
 
 
 def delay_exchange(step: str) -> str:

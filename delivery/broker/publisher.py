@@ -14,7 +14,9 @@ from aiormq import Channel, spec
 from delivery.broker.connection import CONNECTION_ERRORS, RECONNECT_INTERVAL, connect, is_own_cancellation
 from delivery.use_cases.messages import Outgoing, Verdict
 from topology.declare import TopologyMismatch, declare
+from topology.definition import with_tenants
 from topology.model import Topology
+from topology.names import LANES
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ MAX_IN_FLIGHT = 128
 
 
 class Publisher:
-    """Publishes on a connection of its own, which it declares the topology on whenever it is (re)made.
+    """Publishes on a connection of its own, which it declares the topology on whenever it is (re)made: what
+    always is there, and the queues of tenants that it has published to.
 
     ``is_stalled``: connected, but the last publish got no answer in time.
     """
@@ -41,6 +44,8 @@ class Publisher:
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._known_lanes = set(LANES)
+        self._declaring_lane = asyncio.Lock()
         self._redeclaring: asyncio.Task[None] | None = None
         self.is_stalled = False
 
@@ -105,6 +110,8 @@ class Publisher:
                 return Verdict.UNKNOWN
             try:
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
+                    if message.lane_key is not None and message.lane_key not in self._known_lanes:
+                        await self._declare_lane(message.lane_key)
                     await self._confirmed(message)
             except DeliveryError as error:  # nacked, or returned as unroutable
                 self.is_stalled = False
@@ -129,6 +136,16 @@ class Publisher:
                 return Verdict.REFUSED
             self.is_stalled = False
             return Verdict.CONFIRMED
+
+    async def _declare_lane(self, key: str) -> None:
+        """A tenant's queue in a lane, before the first message for it: what ends a delay without one, has no
+        route."""
+        async with self._declaring_lane:
+            if key not in self._known_lanes:
+                assert self._connection is not None
+                nothing = Topology(exchanges=(), queues=(), bindings=())
+                await declare(self._connection, with_tenants(nothing, keys=[key]))
+                self._known_lanes.add(key)
 
     async def _confirmed(self, message: Outgoing) -> None:
         """Publish and wait for the confirm, on the channel below aio-pika's: a third less work a message."""
@@ -160,7 +177,7 @@ class Publisher:
         assert self._connection is not None
         while self._connection.connected.is_set():
             try:
-                await declare(self._connection, self._topology)
+                await declare(self._connection, with_tenants(self._topology, keys=self._known_lanes))
             except TopologyMismatch as error:
                 log.error("ALARM the broker came back with another topology: %s", error)
                 return

@@ -7,6 +7,7 @@ from enum import StrEnum
 from delivery.domain.delays import DelayStep, step_for
 from delivery.domain.emails import message_priority
 from delivery.domain.lanes import Lane
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.domain.watermarks import Way
 
 
@@ -24,6 +25,7 @@ class OwedEmail:
     """The message that an email's state requires, with all that its headers tell an operator."""
 
     email_id: str
+    tenant_id: str
     gen: int
     to: OwedTo
     lane: Lane
@@ -35,6 +37,11 @@ class OwedEmail:
     died_at: datetime | None = None
     reason: str | None = None
     last_error: str | None = None
+
+    @property
+    def tenant_lane(self) -> TenantLane:
+        """Where its email waits, now or after a delay."""
+        return TenantLane(self.lane, self.tenant_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +74,8 @@ def message_way(owed: OwedEmail) -> Way | None:
     if owed.to in (OwedTo.DEAD, OwedTo.HELD):
         return None
     is_retry = owed.attempts > 0 or owed.waits > 0
-    return Way(owed.lane, message_priority(priority=owed.priority, is_retry=is_retry))
+    priority = message_priority(priority=owed.priority, is_retry=is_retry)
+    return Way(owed.lane, priority, owed.tenant_id)
 
 
 def route(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Route:
@@ -80,4 +88,4 @@ def route(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Ro
         case OwedTo.LANE | OwedTo.DELAY:
             remaining = owed.due_at - now
             step = step_for(remaining, steps=steps) if remaining > timedelta(0) else None
-            return Route(delay=step, routing_key=owed.lane.value, priority=priority)
+            return Route(delay=step, routing_key=owed.tenant_lane.key, priority=priority)

@@ -27,6 +27,7 @@ class Tenant:
     amqp_users: the broker users that publish for it; one that is nobody's publishes for the default tenant.
     rate: of its requests over HTTP; None: what the configuration says for all.
     sender_default: who sends where a request can't say so; none: such requests are refused.
+    share: its part of a lane's calls, beside those of other tenants whose emails wait there, too.
     """
 
     tenant_id: str
@@ -35,6 +36,7 @@ class Tenant:
     amqp_users: tuple[str, ...] = ()
     rate: Rate | None = None
     sender_default: str | None = None
+    share: int = 1
 
     def check(self, request: EmailRequest) -> None:
         """Raises NotAllowed if it may not send this."""

@@ -1,18 +1,21 @@
 """Evidence that the broker lost a message.
 
-A lane hands out its messages of one priority in the order they came. So once a message is handed out, every
-message of its lane and priority that came well before it has been handed out, too, or is lost. An email that
-waits is never taken for lost because it waits.
+A queue hands out its messages of one priority in the order they came, and each tenant has a queue in each
+lane. So once a message is handed out, every message of its queue and priority that came well before it has
+been handed out, too, or is lost. An email that waits is never taken for lost because it waits.
 
-The time of the newest message that was handed out is the watermark of its lane and priority. Where nothing is
-handed out for long although something waits, a probe is sent along the same way: a message that stands for no
-email and only raises the watermark.
+The time of the newest message that was handed out is the watermark of its queue and priority. Where nothing
+is handed out for long although something waits, a probe is sent along the same way: a message that stands for
+no email and only raises the watermark.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from delivery.domain.emails import DEFAULT_TENANT
 from delivery.domain.lanes import PRIORITIES, RETRY_PRIORITY, Lane
+from delivery.domain.tenant_lanes import TenantLane
 
 PROBE_ID = "00000000-0000-0000-0000-000000000000"
 """The nil UUID, RFC 9562 section 5.9: no email has it."""
@@ -22,14 +25,25 @@ ALL_PRIORITIES = (*PRIORITIES, RETRY_PRIORITY)
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One order of messages: a lane and a message priority in it."""
+    """One order of messages: a lane, a message priority in it, and whose messages they are."""
 
     lane: Lane
     priority: int
+    tenant_id: str = DEFAULT_TENANT
+
+    @property
+    def tenant_lane(self) -> TenantLane:
+        return TenantLane(self.lane, self.tenant_id)
 
 
-WAYS = tuple(Way(lane, priority) for lane in Lane for priority in sorted(ALL_PRIORITIES, reverse=True))
-"""The most urgent first."""
+def ways_of(tenant_ids: Sequence[str]) -> list[Way]:
+    """All ways of these tenants, the most urgent first."""
+    return [
+        Way(lane, priority, tenant_id)
+        for lane in Lane
+        for priority in sorted(ALL_PRIORITIES, reverse=True)
+        for tenant_id in tenant_ids
+    ]
 
 
 def lost_before(watermark: datetime | None, *, margin: timedelta, now: datetime) -> datetime | None:

@@ -15,7 +15,7 @@ from delivery.store.client import Document
 HISTORY_LENGTH = 50
 """The newest entries that an email's history keeps; more would let one email's document grow for ever."""
 
-_OWED = "lane priority gen owed due_at attempts waits accepted_at updated_at reason last_error"
+_OWED = "tenant_id lane priority gen owed due_at attempts waits accepted_at updated_at reason last_error"
 OWED_FIELDS = dict.fromkeys(_OWED.split(), 1)
 
 _STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at send_at expires_at reason"
@@ -112,6 +112,7 @@ def owed_of(document: Document) -> OwedEmail:
     to = OwedTo(document["owed"]["to"])
     return OwedEmail(
         email_id=document["_id"],
+        tenant_id=document["tenant_id"],
         gen=document["gen"],
         to=to,
         lane=Lane(document["lane"]),

@@ -22,8 +22,13 @@ def create_indexes(db: Database[Document]) -> None:
             partialFilterExpression={"owed.at": SET},
         )
         db.emails.create_index(
-            [("lane", ASCENDING), ("published.priority", ASCENDING), ("published.at", ASCENDING)],
-            name="published",
+            [
+                ("lane", ASCENDING),
+                ("tenant_id", ASCENDING),
+                ("published.priority", ASCENDING),
+                ("published.at", ASCENDING),
+            ],
+            name="published_by_tenant",
             partialFilterExpression={"published.at": SET},
         )
         db.emails.create_index(

@@ -14,6 +14,7 @@ from delivery.domain.watermarks import Way
 from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import OWED_FIELDS, history_entry, owed_document, owed_of
 from delivery.store.indexes import SET
+from delivery.store.waiting_emails import published
 
 _FIELDS = dict.fromkeys(["tenant_id", "gen", "published", "waiting_since", "expires_at"], 1)
 _WAITING = sorted(state.value for state in CLAIMABLE)
@@ -28,12 +29,11 @@ class OverdueEmails:
     def waiting(
         self, way: Way, *, since: datetime | None, until: datetime, skip: int, limit: int
     ) -> list[Waiting]:
-        """What came into a lane in this time, in the order it came, without the first ``skip``."""
+        """What came in on this way in this time, in the order it came, without the first ``skip``."""
         came = {**SET, "$lte": until} if since is None else {**SET, "$gte": since, "$lte": until}
-        query = {"lane": way.lane.value, "published.priority": way.priority, "published.at": came}
         with store_errors():
-            found = self._emails.find(query, _FIELDS).sort("published.at", ASCENDING).skip(skip).limit(limit)
-            return [_waiting(document) for document in found]
+            found = self._emails.find(published(way, came), _FIELDS).sort("published.at", ASCENDING)
+            return [_waiting(document) for document in found.skip(skip).limit(limit)]
 
     def end(self, emails: Sequence[Waiting], over: Over, *, now: datetime) -> Written:
         """End these, each only if it still waits as it was seen."""

@@ -6,6 +6,7 @@ from pymongo import ASCENDING
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from delivery.domain.emails import DEFAULT_TENANT
 from delivery.domain.errors import AlreadyThere
 from delivery.domain.lanes import Lane
 from delivery.domain.rates import Rate
@@ -44,6 +45,12 @@ class Tenants:
             found = [_tenant(d) for d in self._tenants.find({"amqp_users": {"$in": sorted(wanted)}})]
         return {user: tenant for tenant in found for user in wanted.intersection(tenant.amqp_users)}
 
+    def shares(self) -> dict[str, int]:
+        """Every tenant's share in a lane, the default tenant's too, whether or not anybody has created it."""
+        with store_errors():
+            found = list(self._tenants.find({}, {"share": 1}))
+        return {DEFAULT_TENANT: 1} | {document["_id"]: document.get("share", 1) for document in found}
+
     def all(self) -> list[Tenant]:
         """By their ids."""
         with store_errors():
@@ -57,6 +64,7 @@ def _document(tenant: Tenant) -> Document:
         "amqp_users": list(tenant.amqp_users),
         **_rate_fields(tenant.rate),
         "sender_default": tenant.sender_default,
+        "share": tenant.share,
     }
 
 
@@ -76,4 +84,5 @@ def _tenant(document: Document) -> Tenant:
         amqp_users=tuple(document["amqp_users"]),
         rate=_rate(document.get("rate")),
         sender_default=document.get("sender_default"),
+        share=document.get("share", 1),
     )

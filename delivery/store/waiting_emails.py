@@ -7,9 +7,10 @@ delayed one, when it is due), and with which priority.
 from collections.abc import Mapping
 from datetime import datetime
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 
+from delivery.domain.emails import DEFAULT_TENANT
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.states import CLAIMABLE, State
@@ -31,7 +32,7 @@ class WaitingEmails:
     def oldest(self, way: Way) -> datetime | None:
         """When the longest waiting message of this way came in."""
         with store_errors():
-            waiting = self._emails.find(_published(way, SET), {"published.at": 1})
+            waiting = self._emails.find(published(way, SET), {"published.at": 1})
             found = list(waiting.sort("published.at", ASCENDING).limit(1))
         at: datetime | None = found[0]["published"]["at"] if found else None
         return at
@@ -41,7 +42,7 @@ class WaitingEmails:
 
         The generation goes up: should the message turn up after all, it is stale.
         """
-        lost = _published(way, {**SET, "$lt": before})
+        lost = published(way, {**SET, "$lt": before})
         owed: list[OwedEmail] = []
         with store_errors():
             found = list(self._emails.find(lost, {"gen": 1}).sort("published.at", ASCENDING).limit(limit))
@@ -66,17 +67,29 @@ class WaitingEmails:
     def watermarks(self) -> dict[Way, datetime]:
         with store_errors():
             found = list(self._watermarks.find())
-        return {Way(Lane(document["lane"]), document["priority"]): document["at"] for document in found}
+        return {_way(document): document["at"] for document in found}
 
     def raise_watermarks(self, marks: Mapping[Way, datetime]) -> None:
-        with store_errors():
-            for way, at in marks.items():
-                self._watermarks.update_one(
-                    {"_id": f"{way.lane}.{way.priority}"},
-                    {"$max": {"at": at}, "$set": {"lane": way.lane.value, "priority": way.priority}},
-                    upsert=True,
-                )
+        if marks:
+            with store_errors():
+                self._watermarks.bulk_write([_raising(way, at) for way, at in marks.items()], ordered=False)
 
 
-def _published(way: Way, at: Document) -> Document:
-    return {"lane": way.lane.value, "published.priority": way.priority, "published.at": at}
+def published(way: Way, at: Document) -> Document:
+    """The query for what came in on this way at such a time."""
+    return {
+        "lane": way.lane.value,
+        "tenant_id": way.tenant_id,
+        "published.priority": way.priority,
+        "published.at": at,
+    }
+
+
+def _way(watermark: Document) -> Way:
+    return Way(Lane(watermark["lane"]), watermark["priority"], watermark.get("tenant_id", DEFAULT_TENANT))
+
+
+def _raising(way: Way, at: datetime) -> UpdateOne:
+    place = {"lane": way.lane.value, "priority": way.priority, "tenant_id": way.tenant_id}
+    watermark_id = f"{way.tenant_lane.key}.{way.priority}"
+    return UpdateOne({"_id": watermark_id}, {"$max": {"at": at}, "$set": place}, upsert=True)

@@ -41,6 +41,7 @@ def _owes(email: NewEmail) -> bool:
 def _owed_by(email: NewEmail) -> OwedEmail:
     return OwedEmail(
         email_id=email.email_id,
+        tenant_id=email.tenant_id,
         gen=1,
         to=OwedTo.LANE,
         lane=email.request.lane,

@@ -1,6 +1,6 @@
 """End what waits in the lanes beyond its time while nobody takes anything out of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -10,7 +10,7 @@ from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.waiting import Over, Waiting, end_of_waiting
-from delivery.domain.watermarks import WAYS, Way
+from delivery.domain.watermarks import Way
 
 BATCH = 500
 """Looked at in one turn, of each way at most: a million that wait must not be read every second."""
@@ -57,7 +57,7 @@ class _Part:
 
 
 class EndOverdue:
-    """Goes round the lanes, each turn one part further, and begins again when it has come to now."""
+    """Goes along each way, each turn one part further, and begins again when it has come to now."""
 
     def __init__(self, *, emails: WaitingEmails, lanes: Mapping[Lane, LanePolicy]) -> None:
         self._emails = emails
@@ -65,13 +65,13 @@ class EndOverdue:
         self._lengths: dict[Way, timedelta] = {}
         self._parts: dict[Way, _Part] = {}
 
-    def __call__(self, *, away_since: datetime, now: datetime) -> Ended:
-        """One turn, the most urgent way first. Raises StoreUnavailable; safe to run twice at once.
+    def __call__(self, ways: Iterable[Way], *, away_since: datetime, now: datetime) -> Ended:
+        """One turn over these ways, in this order. Raises StoreUnavailable; safe to run twice at once.
 
         away_since: since when nothing is taken out. What waited longer has waited for us before that.
         """
         ended = Ended()
-        for way in WAYS:
+        for way in ways:
             self._turn(way, ended, away_since=away_since, now=now)
         return ended
 

@@ -1,12 +1,12 @@
 """Find emails whose message the broker lost, and let them owe another one, at a bounded rate."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from delivery.domain.owed import OwedEmail
-from delivery.domain.watermarks import WAYS, Way, lost_before, may_be_silent, needs_probe
+from delivery.domain.watermarks import Way, lost_before, may_be_silent, needs_probe
 
 BATCH = 500
 """Republished in one turn at the most."""
@@ -29,19 +29,20 @@ class LostMessages:
 
 
 def find_lost_messages(
+    ways: Iterable[Way],
     *,
     waiting: WaitingEmails,
     may_probe: Callable[[Way], bool],
     margin: timedelta,
     now: datetime,
 ) -> LostMessages:
-    """One turn, the most urgent way first. Raises StoreUnavailable; safe to repeat, and to run twice at once.
+    """One turn over these ways, in this order. Raises StoreUnavailable; safe to repeat, and twice at once.
 
     may_probe: whether no probe was sent down this way lately.
     """
     lost = LostMessages()
     marks = waiting.watermarks()
-    for way in WAYS:
+    for way in ways:
         watermark = marks.get(way)
         before = lost_before(watermark, margin=margin, now=now)
         room = BATCH - len(lost.owed)

@@ -25,7 +25,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One message to publish. ``mandatory``: what has no queue is refused rather than dropped."""
+    """One message to publish. ``mandatory``: what has no queue is refused rather than dropped.
+
+    lane_key: of the lane that an email's message is for, now or after a delay. A tenant's must be there by
+    then, and there is none before its first email.
+    """
 
     exchange: str
     routing_key: str
@@ -35,6 +39,7 @@ class Outgoing:
     content_type: str = "application/json"
     correlation_id: str | None = None
     mandatory: bool = True
+    lane_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,14 @@ def decode_event(body: bytes) -> str:
 def email_message(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Outgoing:
     """The message that an email owes, addressed for this moment."""
     to = route(owed, now=now, steps=steps)
+    is_letter = owed.to in (OwedTo.DEAD, OwedTo.HELD)
     return Outgoing(
         exchange=names.delay_exchange(to.delay.name) if to.delay else names.EMAIL_EXCHANGE,
         routing_key=to.routing_key,
         body=encode_email(owed.email_id, owed.gen),
         priority=to.priority,
-        headers=_letter_headers(owed) if owed.to in (OwedTo.DEAD, OwedTo.HELD) else {},
+        headers=_letter_headers(owed) if is_letter else {},
+        lane_key=None if is_letter else to.routing_key,
     )
 
 

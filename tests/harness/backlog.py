@@ -1,16 +1,22 @@
 """Many emails that wait in their lane, put there without as many requests."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+
+import aio_pika
 
 from delivery.bootstrap import new_email_id
 from delivery.domain.emails import DEFAULT_TENANT, Content, EmailRequest, NewEmail
 from delivery.domain.lanes import Lane
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.store.email_documents import new_document
 from delivery.use_cases.messages import encode_email
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import VirtualHost
 from tests.harness.store import Document, StoreDatabase
+from topology.declare import declare
+from topology.definition import postroom_topology, with_tenants
 from topology.names import EMAIL_EXCHANGE
 
 _BATCH = 1000
@@ -26,6 +32,8 @@ def put_backlog(
     tenant_id: str = DEFAULT_TENANT,
 ) -> None:
     """As accepting and publishing leave them: stored, with nothing owed, and their messages in the lane."""
+    place = TenantLane(lane, tenant_id)
+    asyncio.run(_declare(vhost.url, place))
     for number in _batches(count):
         documents = [_published(lane, recipient, tenant_id) for _ in range(number)]
         database["emails"].insert_many(documents, ordered=False)
@@ -36,7 +44,13 @@ def put_backlog(
             )
             for document in documents
         ]
-        vhost.amqp.publish(EMAIL_EXCHANGE, lane.value, messages)
+        vhost.amqp.publish(EMAIL_EXCHANGE, place.key, messages)
+
+
+async def _declare(url: str, place: TenantLane) -> None:
+    """A tenant's queue comes with its first email."""
+    async with await aio_pika.connect(url) as connection:
+        await declare(connection, with_tenants(postroom_topology(), keys=[place.key]))
 
 
 def _batches(count: int) -> Iterator[int]:

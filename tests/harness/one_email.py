@@ -227,6 +227,7 @@ class OneEmail:
             return []
         owed = OwedEmail(
             email_id=email.new.email_id,
+            tenant_id=email.new.tenant_id,
             gen=email.gen,
             to=email.owed,
             lane=email.new.request.lane,

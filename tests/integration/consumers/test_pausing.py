@@ -12,16 +12,17 @@ from consumers.settlement import acknowledge, give_back
 from consumers.subscription import Subscription
 from delivery.broker.connection import connect
 from delivery.domain.lanes import Lane
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.use_cases.messages import encode_email
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_for_value
 from tests.integration.topology.conftest import declare_on
-from topology.definition import postroom_topology
-from topology.names import lane_queue
+from topology.definition import lane_queue, postroom_topology
 
 T = TypeVar("T")
 TOPOLOGY = postroom_topology()
+PLACES = [TenantLane(lane, tenant_id) for lane in Lane for tenant_id in ("default", "acme")]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def publish(vhost: VirtualHost, lane: Lane, numbers: Iterable[int], *, priority:
 
 async def fetch(heads: LaneHeads, count: int, *, avoid: set[str] | None = None) -> list[Head]:
     """So many heads, none of which goes back."""
-    found = [await heads.next(avoid=avoid or set()) for _ in range(count)]
+    found = [await heads.next(PLACES, avoid=avoid or set()) for _ in range(count)]
     return [head for head in found if head is not None]
 
 
@@ -63,7 +64,9 @@ def test_the_most_urgent_lane_goes_first_and_in_it_the_highest_priority(declared
 
     heads = connected(declared, work)
     expected = [(Lane.CRITICAL, 4), (Lane.CRITICAL, 2), (Lane.CRITICAL, 3), (Lane.BULK, 1)]
-    assert [(head.lane, head.email_id) for head in heads] == [(lane, email_id(n)) for lane, n in expected]
+    assert [(head.place.lane, head.email_id) for head in heads] == [
+        (lane, email_id(n)) for lane, n in expected
+    ]
 
 
 def test_what_is_avoided_is_passed_over_and_goes_back_to_its_place(declared: VirtualHost) -> None:
@@ -125,7 +128,7 @@ def test_a_subscription_that_is_stopped_takes_nothing_until_it_is_started_again(
 ) -> None:
     async def work(connection: AbstractRobustConnection) -> list[tuple[int, int]]:
         arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-        lane = Subscription(lane_queue(Lane.BULK), prefetch=2, arrived=arrived.put_nowait, topology=TOPOLOGY)
+        lane = Subscription(lane_queue("bulk"), prefetch=2, arrived=arrived.put_nowait)
         seen = []
         for number in range(3):
             await lane.start(connection)
@@ -146,7 +149,7 @@ def test_a_subscription_that_is_stopped_takes_nothing_until_it_is_started_again(
 def test_a_subscription_that_is_stopped_stays_so_over_a_new_connection(declared: VirtualHost) -> None:
     async def work(connection: AbstractRobustConnection) -> int:
         arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-        lane = Subscription(lane_queue(Lane.BULK), prefetch=2, arrived=arrived.put_nowait, topology=TOPOLOGY)
+        lane = Subscription(lane_queue("bulk"), prefetch=2, arrived=arrived.put_nowait)
         await lane.start(connection)
         await lane.stop()
         back = asyncio.Event()

@@ -6,6 +6,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from consumers.lane_buffers import MAX_CLAIM, LaneBuffers
 from delivery.domain.lanes import Lane
 from delivery.domain.slots import Slots
+from delivery.domain.tenant_lanes import TenantLane
 
 
 @dataclass
@@ -19,8 +20,10 @@ def _buffers(*, total: int = 4, reserved: int = 1) -> tuple[LaneBuffers, Slots]:
     return LaneBuffers(slots), slots
 
 
-def _add(buffers: LaneBuffers, lane: Lane, name: str, priority: int | None = 1) -> None:
-    buffers.add(lane, cast(AbstractIncomingMessage, Incoming(name, priority)))
+def _add(
+    buffers: LaneBuffers, lane: Lane, name: str, priority: int | None = 1, *, tenant: str = "default"
+) -> None:
+    buffers.add(TenantLane(lane, tenant), cast(AbstractIncomingMessage, Incoming(name, priority)))
 
 
 def _take(buffers: LaneBuffers) -> list[str]:
@@ -41,7 +44,7 @@ def test_no_more_is_taken_than_there_are_slots_for() -> None:
     assert _take(buffers) == ["0", "1", "2"]
     assert _take(buffers) == []
     assert slots.in_use == 3
-    slots.release(Lane.BULK)
+    buffers.release(TenantLane(Lane.BULK))
     assert _take(buffers) == ["3"]
 
 
@@ -55,7 +58,7 @@ def test_critical_goes_before_everything_else() -> None:
 def test_each_message_is_taken_with_its_lane() -> None:
     buffers, _ = _buffers()
     _add(buffers, Lane.STANDARD, "a")
-    assert [lane for lane, _ in buffers.take()] == [Lane.STANDARD]
+    assert [place for place, _ in buffers.take()] == [TenantLane(Lane.STANDARD)]
 
 
 def test_one_claim_is_not_endless() -> None:

@@ -17,6 +17,7 @@ from delivery.bootstrap import ConsumerParts
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
 from delivery.domain.lanes import Lane
+from delivery.domain.tenant_lanes import TenantLane
 from delivery.domain.watermarks import PROBE_ID, Way
 from delivery.use_cases.messages import Outgoing, Verdict, encode_email
 from tests.unit.consumers.fakes import Incoming, incoming
@@ -83,12 +84,12 @@ def test_only_a_head_for_which_none_was_passed_over_says_how_far_its_lane_has_co
 
     async def consume() -> Tried:
         lanes = _lanes(StuckPublisher(), marks)
-        return await lanes.try_head(Head(Lane.BULK, incoming(probe), PROBE_ID, is_first=is_first))
+        return await lanes.try_head(Head(TenantLane(Lane.BULK), incoming(probe), PROBE_ID, is_first=is_first))
 
     assert asyncio.run(consume()) is Tried.NOT_CALLED
     assert marks.take() == ({Way(Lane.BULK, 3): published_at} if is_first else {})
 
 
 def _arrive(lanes: LanesConsumer, lane: Lane, message: Incoming) -> None:
-    lanes._buffers.add(lane, incoming(message))
+    lanes._buffers.add(TenantLane(lane), incoming(message))
     lanes._arrived.set()

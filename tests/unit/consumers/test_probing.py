@@ -11,6 +11,7 @@ from consumers.probing import Probing, Tried
 from consumers.shared_breaker import SharedBreaker
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
+from delivery.domain.tenant_lanes import TenantLane
 from tests.unit.consumers.fakes import Incoming, incoming
 
 WORKS = [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.THROTTLED]
@@ -66,7 +67,9 @@ class Lanes:
         email_id = next((each for each in self.waiting if each not in avoid), None) or next(
             iter(self.waiting), None
         )
-        return Head(Lane.CRITICAL, incoming(Incoming()), email_id) if email_id is not None else None
+        return (
+            Head(TenantLane(Lane.CRITICAL), incoming(Incoming()), email_id) if email_id is not None else None
+        )
 
     async def try_head(self, head: Head) -> Tried:
         assert head.email_id is not None

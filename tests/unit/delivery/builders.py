@@ -86,6 +86,7 @@ def standing(**changes: Any) -> Standing:
 def owed_email(**changes: Any) -> OwedEmail:
     values: dict[str, Any] = {
         "email_id": EMAIL_ID,
+        "tenant_id": "default",
         "gen": 1,
         "to": OwedTo.LANE,
         "lane": Lane.TRANSACTIONAL,

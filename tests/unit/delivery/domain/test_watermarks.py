@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo, message_way
-from delivery.domain.watermarks import WAYS, Way, lost_before, may_be_silent, needs_probe
+from delivery.domain.watermarks import Way, lost_before, may_be_silent, needs_probe, ways_of
 from tests.unit.delivery.builders import NOW, owed_email, seconds
 
 MARGIN = seconds(60)
@@ -43,10 +43,11 @@ def test_a_way_that_stands_still_is_probed(
     assert probed is expected
 
 
-def test_the_ways_are_the_lanes_and_their_priorities_most_urgent_first() -> None:
-    assert len(WAYS) == len(Lane) * 5
-    assert WAYS[0] == Way(Lane.CRITICAL, 4)
-    assert WAYS[-1] == Way(Lane.BULK, 0)
+def test_each_tenant_has_a_way_for_each_lane_and_priority_the_most_urgent_first() -> None:
+    ways = ways_of(["acme", "default"])
+    assert len(ways) == len(set(ways)) == len(Lane) * 5 * 2
+    assert ways[:2] == [Way(Lane.CRITICAL, 4, "acme"), Way(Lane.CRITICAL, 4)]
+    assert ways[-1] == Way(Lane.BULK, 0)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +57,12 @@ def test_the_ways_are_the_lanes_and_their_priorities_most_urgent_first() -> None
         ({"priority": 2, "attempts": 1}, Way(Lane.TRANSACTIONAL, 4)),
         ({"priority": 2, "waits": 1}, Way(Lane.TRANSACTIONAL, 4)),
         ({"to": OwedTo.DELAY, "attempts": 1}, Way(Lane.TRANSACTIONAL, 4)),
+        ({"tenant_id": "acme"}, Way(Lane.TRANSACTIONAL, 1, "acme")),
         ({"to": OwedTo.DEAD}, None),
         ({"to": OwedTo.HELD}, None),
     ],
 )
-def test_a_message_stands_in_the_order_of_its_lane_and_priority(
+def test_a_message_stands_in_the_order_of_its_tenants_lane_and_its_priority(
     changes: dict[str, object], way: Way | None
 ) -> None:
     assert message_way(owed_email(**changes)) == way

@@ -9,7 +9,7 @@ from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo, Written
 from delivery.domain.states import State
 from delivery.domain.waiting import EXPIRED, OVERDUE, Over, Waiting
-from delivery.domain.watermarks import Way
+from delivery.domain.watermarks import Way, ways_of
 from delivery.use_cases.end_overdue import BATCH, Ended, EndOverdue
 from tests.unit.delivery.builders import NOW, owed_email, policy, seconds
 
@@ -17,6 +17,7 @@ MAX_WAIT = timedelta(minutes=5)
 LANES = {lane: policy(max_wait=MAX_WAIT) for lane in Lane}
 AWAY_SINCE = NOW - timedelta(days=1)
 STANDARD = Way(Lane.STANDARD, 1)
+WAYS = ways_of(["default"])
 
 
 class Emails:
@@ -68,7 +69,7 @@ def _go_round(emails: Emails, *, turns: int = 100) -> Ended:
     """So many turns, each a second after the last; all that ended."""
     end_overdue, all_ended = EndOverdue(emails=emails, lanes=LANES), Ended()
     for turn in range(turns):
-        ended = end_overdue(away_since=AWAY_SINCE, now=NOW + seconds(turn * 0.001))
+        ended = end_overdue(WAYS, away_since=AWAY_SINCE, now=NOW + seconds(turn * 0.001))
         all_ended.owed += ended.owed
         all_ended.happened += ended.happened
     return all_ended
@@ -103,7 +104,7 @@ def test_what_had_waited_for_us_before_has_all_its_lanes_wait_from_then_on(
     away_for: float, ends: bool
 ) -> None:
     emails = Emails(_waiting("a", waited=9000, came=-9000))
-    EndOverdue(emails=emails, lanes=LANES)(away_since=NOW - seconds(away_for), now=NOW)
+    EndOverdue(emails=emails, lanes=LANES)(WAYS, away_since=NOW - seconds(away_for), now=NOW)
     assert bool(emails.ended) is ends
 
 
@@ -112,7 +113,7 @@ def test_what_is_not_over_its_time_yet_is_looked_at_again_and_again() -> None:
     end_overdue = EndOverdue(emails=emails, lanes=LANES)
     ended = []
     for second in range(330):
-        if end_overdue(away_since=AWAY_SINCE, now=NOW + seconds(second)).happened:
+        if end_overdue(WAYS, away_since=AWAY_SINCE, now=NOW + seconds(second)).happened:
             ended.append(second)
     assert emails.ended == {"overdue": OVERDUE, "expired": EXPIRED}
     assert all(late in range(10) for late in (ended[0] - 100, ended[1] - 300))
@@ -122,7 +123,7 @@ def test_each_lane_has_its_own_patience() -> None:
     emails = Emails(_waiting("a", waited=400, came=-400), way=Way(Lane.BULK, 0))
     end_overdue = EndOverdue(emails=emails, lanes={**LANES, Lane.BULK: policy(max_wait=MAX_WAIT * 2)})
     for _ in range(20):
-        end_overdue(away_since=AWAY_SINCE, now=NOW)
+        end_overdue(WAYS, away_since=AWAY_SINCE, now=NOW)
     assert emails.looked_at == {"a"}
     assert emails.ended == {}
 

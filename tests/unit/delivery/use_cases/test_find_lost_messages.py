@@ -3,7 +3,7 @@ from datetime import datetime
 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail
-from delivery.domain.watermarks import Way
+from delivery.domain.watermarks import Way, ways_of
 from delivery.use_cases.find_lost_messages import BATCH, LostMessages, find_lost_messages
 from tests.unit.delivery.builders import NOW, owed_email, seconds
 
@@ -33,7 +33,11 @@ class Waiting:
 
 def find(waiting: Waiting, *, already_probed: tuple[Way, ...] = ()) -> LostMessages:
     return find_lost_messages(
-        waiting=waiting, may_probe=lambda way: way not in already_probed, margin=MARGIN, now=NOW
+        ways_of(["acme", "default"]),
+        waiting=waiting,
+        may_probe=lambda way: way not in already_probed,
+        margin=MARGIN,
+        now=NOW,
     )
 
 
@@ -47,6 +51,12 @@ def test_what_waits_behind_its_watermark_is_left_alone() -> None:
     backlog = [NOW - seconds(number) for number in range(3600)]
     found = find(Waiting({BULK: backlog}, marks={BULK: NOW - seconds(3599)}))
     assert found.owed == []
+
+
+def test_only_messages_of_the_same_tenant_overtake_each_other() -> None:
+    acme = Way(Lane.BULK, 1, "acme")
+    waiting = {way: [NOW - seconds(100)] for way in (BULK, acme)}
+    assert len(find(Waiting(waiting, marks={BULK: NOW, acme: NOW - seconds(100)})).owed) == 1
 
 
 def test_a_turn_is_bounded() -> None:
