@@ -13,9 +13,10 @@ from delivery.domain.emails import DEFAULT_TENANT
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from delivery.domain.rates import MOST_BURST, MOST_PER_SECOND, UNLIMITED, Rate
+from delivery.domain.shares import MOST_SHARE
 from delivery.domain.tenants import THE_DEFAULT, Tenant
 
-COLUMNS = ("tenant", "lanes", "senders", "sender_default", "amqp_users", "rate", "burst")
+COLUMNS = ("tenant", "lanes", "senders", "sender_default", "amqp_users", "rate", "burst", "share")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -39,6 +40,7 @@ def add_parser(
         verb.add_argument("--amqp-users", help="users of the broker that publish for it (none)")
         verb.add_argument("--rate", help="requests a second; none, or default: as api.rate says (default)")
         verb.add_argument("--burst", help="requests at once after a rest (as many as --rate)")
+        verb.add_argument("--share", help="its part of a lane's calls, beside other tenants' (1)")
     verbs.add_parser("list", parents=[options], help="show all").set_defaults(command=_list)
 
 
@@ -83,6 +85,8 @@ def _changed(tenant: Tenant, arguments: argparse.Namespace) -> Tenant:
         tenant = replace(tenant, amqp_users=tuple(words(arguments.amqp_users)))
     if arguments.rate is not None or arguments.burst is not None:
         tenant = replace(tenant, rate=_rate(tenant.rate, rate=arguments.rate, burst=arguments.burst))
+    if arguments.share is not None:
+        tenant = replace(tenant, share=_number("--share", arguments.share, most=MOST_SHARE))
     return tenant
 
 
@@ -156,4 +160,5 @@ def _row(tenant: Tenant) -> dict[str, Value]:
         "amqp_users": list(tenant.amqp_users),
         "rate": "default" if tenant.rate is None else tenant.rate.per_second or "none",
         "burst": tenant.rate.burst or None if tenant.rate else None,
+        "share": tenant.share,
     }

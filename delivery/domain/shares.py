@@ -3,6 +3,8 @@
 import math
 from collections.abc import Collection, Mapping
 
+MOST_SHARE = 1000
+
 LEAST_PREFETCH = 2
 """Messages of a queue that are held at least: one is sent, and the next is there when it has been."""
 

@@ -237,6 +237,7 @@ def test_a_tenant_has_one_rate_over_all_workers(shell: Shell, api_of: Callable[.
         (["tenants", "change", "other", "--rate", "0"], 1, "--rate is a whole number between 1 and 100000"),
         (["tenants", "change", "other", "--burst", "9"], 1, "--burst needs a --rate"),
         (["tenants", "change", "other", "--rate", "none", "--burst", "9"], 1, "--rate is a whole number"),
+        (["tenants", "change", "other", "--share", "0"], 1, "--share is a whole number between 1 and 1000"),
         (["keys", "create", "other", "--scope", "all", "--name", "x"], 1, "all is no scope"),
         (["keys", "revoke", "acme", "pr_000000000000"], 1, "acme has no key"),
         (["keys"], 2, "usage"),
