@@ -4,7 +4,17 @@ import os
 
 from flask import Flask
 
-from api import authentication, email_webhook, errors, health, rate_limits, sending, status, webhooks
+from api import (
+    authentication,
+    documentation,
+    email_webhook,
+    errors,
+    health,
+    rate_limits,
+    sending,
+    status,
+    webhooks,
+)
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, build_api
 from delivery.config import load_config
@@ -30,4 +40,5 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     app.register_blueprint(email_webhook.blueprint(parts))
     app.register_blueprint(webhooks.blueprint(parts))
     app.register_blueprint(health.blueprint(parts))
+    app.register_blueprint(documentation.blueprint())
     return app

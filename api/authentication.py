@@ -15,6 +15,10 @@ OPEN_ENDPOINTS = frozenset(
     {
         "health.livez",
         "health.readyz",
+        # These say the same to everybody, and nothing of anybody's mail.
+        "documentation.document",
+        "documentation.page",
+        "documentation.asset",
         # These authenticate the provider by its signature or by the token in the path.
         "webhooks.signed",
         "webhooks.with_token",

@@ -7,10 +7,12 @@ from flask import Blueprint, Response, jsonify, request
 from api.authentication import caller_of_request, time_since_arrival
 from api.bodies import read_body
 from api.errors import answer
+from api.operations import Answer, Operation, describes
 from api.sending import COMMIT_WITHIN, accepted
 from delivery.bootstrap import ApiParts, utc_now
+from delivery.contract.answers import AcceptedSchema
 from delivery.contract.email_webhook import EmailWebhookContract, check
-from delivery.contract.status import render_status
+from delivery.contract.status import StatusSchema, render_status
 from delivery.domain.errors import IdReused, InvalidRequest, NotAllowed, StoreOutcomeUnknown
 from delivery.use_cases.read_status import read_status
 
@@ -20,6 +22,18 @@ def blueprint(parts: ApiParts) -> Blueprint:
     contract = EmailWebhookContract(carries_subject="subject" in parts.config.provider.extra_fields)
 
     @routes.post("/webhook/email")
+    @describes(
+        Operation(
+            summary="Send an email under an id of the caller's own, once and for good",
+            body=contract.body,
+            examples=contract.examples,
+            answers={
+                HTTPStatus.ACCEPTED: Answer("accepted", AcceptedSchema, ("Location",)),
+                HTTPStatus.OK: Answer("it was accepted before; how it stands", StatusSchema),
+            },
+            errors=(HTTPStatus.CONFLICT,),
+        )
+    )
     def accept() -> Response:
         if request.mimetype != "application/json":
             raise InvalidRequest("Content-Type must be application/json")

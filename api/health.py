@@ -5,8 +5,9 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify
 
 from api.errors import RETRY_AFTER
+from api.operations import Answer, Operation, describes
 from delivery.bootstrap import ApiParts
-from delivery.contract.health import provider_health
+from delivery.contract.health import AliveSchema, ReadySchema, provider_health
 from delivery.domain.breaker import Breaker
 from delivery.domain.errors import StoreUnavailable
 
@@ -15,10 +16,27 @@ def blueprint(parts: ApiParts) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/livez")
+    @describes(
+        Operation(
+            summary="Whether the process lives",
+            tag="health",
+            answers={HTTPStatus.OK: Answer("it does", AliveSchema)},
+        )
+    )
     def livez() -> Response:
         return jsonify(status="alive")
 
     @routes.get("/readyz")
+    @describes(
+        Operation(
+            summary="Whether emails can be accepted",
+            tag="health",
+            answers={
+                HTTPStatus.OK: Answer("they can: ready, or degraded", ReadySchema),
+                HTTPStatus.SERVICE_UNAVAILABLE: Answer("the store is away", ReadySchema, ("Retry-After",)),
+            },
+        )
+    )
     def readyz() -> Response:
         """Accepting needs the store alone: without the broker or the provider we are degraded, not down."""
         parts.publishing.start()  # gunicorn's hook did it; behind another server, we would stay degraded

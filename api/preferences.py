@@ -2,10 +2,33 @@
 
 from collections.abc import Sequence
 
-from delivery.domain.idempotency import check_key
+from marshmallow import Schema, fields, validate
+
+from delivery.domain.idempotency import LONGEST_KEY, check_key
 
 MAX_WAIT = 10
 """Seconds. A longer wish is cut to this, and ``Preference-Applied`` says so."""
+
+
+class SendHeadersSchema(Schema):
+    """No more than what the functions below take; HTTP itself drops blanks at both ends of a value."""
+
+    prefer = fields.String(
+        data_key="Prefer",
+        metadata={
+            "description": f"wait=<seconds>: wait for the provider's answer, {MAX_WAIT} s at most (RFC 7240)",
+            "example": "wait=1",
+        },
+    )
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Regexp(r"^[!-~]([ -~]*[!-~])?$"),
+        metadata={
+            "description": "for 24 hours the same key and body get the same answer, and send nothing",
+            "minLength": 1,
+            "maxLength": LONGEST_KEY,
+        },
+    )
 
 
 def wanted_wait(headers: Sequence[str]) -> int | None:

@@ -8,10 +8,12 @@ from flask import Blueprint, Response, jsonify, request
 from api.authentication import caller_of_request, time_since_arrival
 from api.bodies import read_body
 from api.errors import answer
-from api.preferences import idempotency_key, wanted_wait
+from api.operations import Answer, Operation, describes
+from api.preferences import SendHeadersSchema, idempotency_key, wanted_wait
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, new_email_id, utc_now
-from delivery.contract.status import render_status
+from delivery.contract.answers import AcceptedSchema
+from delivery.contract.status import StatusSchema, render_status
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import ComesTooLate, InvalidRequest, StoreOutcomeUnknown
 from delivery.domain.idempotency import KeyRecord, record_id
@@ -20,11 +22,42 @@ from delivery.use_cases.accept_once import KeyedRequest, Once
 COMMIT_WITHIN = timedelta(seconds=1.8)
 """The caller hears within 2 s, whatever the store does."""
 
+_HEADERS = ("Location", "Idempotency-Replay", "Preference-Applied")
+_EXAMPLES = {
+    "an email": {
+        "sender": "shop@example.com",
+        "recipient": "ann@example.com",
+        "message": "Your order is on its way.",
+    },
+    "a one-time password": {
+        "sender": "login@example.com",
+        "recipient": "ann@example.com",
+        "message": "Your code is 123456",
+        "lane": "critical",
+        "priority": 3,
+        "ttl": 300,
+    },
+}
+
 
 def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
     routes = Blueprint("sending", __name__)
 
     @routes.post("/send")
+    @describes(
+        Operation(
+            summary="Send an email",
+            description="Answered as soon as the email is stored for good.",
+            body=parts.contract.body,
+            examples=_EXAMPLES,
+            headers=SendHeadersSchema,
+            answers={
+                HTTPStatus.ACCEPTED: Answer("accepted", AcceptedSchema, _HEADERS),
+                HTTPStatus.OK: Answer("accepted, and the provider has answered", StatusSchema, _HEADERS),
+            },
+            errors=(HTTPStatus.CONFLICT,),
+        )
+    )
     def send() -> Response:
         now, tenant = utc_now(), caller_of_request().tenant
         wait = wanted_wait(request.headers.getlist("Prefer"))

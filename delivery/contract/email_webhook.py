@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError
 
-from delivery.contract.fields import MAX_SUBJECT, Address, Text
+from delivery.contract.fields import MAX_SUBJECT, Address, JsonSchema, Text
 from delivery.contract.json_bodies import parse_object
 from delivery.contract.send import deny
 from delivery.domain.derived_ids import derived_email_id
@@ -23,16 +23,20 @@ LANES = (Lane.TRANSACTIONAL, Lane.STANDARD, Lane.BULK, Lane.CRITICAL)
 
 
 class PrintableId(Text):
-    default_error_messages = {"printable": "must be printable characters"}  # noqa: RUF012
+    default_error_messages = {"printable": "must be printable ASCII characters"}  # noqa: RUF012
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(one_line=True, most=MAX_EMAIL_ID, **kwargs)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "pattern": "^[ -~]*[!-~][ -~]*$", "maxLength": MAX_EMAIL_ID}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if not text.isprintable():
+        if not text.isascii() or not text.isprintable():
             raise self.make_error("printable")
         return text
 
@@ -49,11 +53,22 @@ class EmailWebhookSchema(Schema):
     body = Text(required=True)
 
 
+class EmailWebhookWithSubjectSchema(EmailWebhookSchema):
+    subject = Text(required=True, one_line=True, most=MAX_SUBJECT)
+
+
+_WITH_SUBJECT = EmailWebhookWithSubjectSchema()
+_WITHOUT_SUBJECT = EmailWebhookSchema(exclude=["subject"])
+_EXAMPLE = {"email_id": "welcome-4711", "user": "ann@example.com", "body": "Welcome to the shop."}
+
+
 class EmailWebhookContract:
     """carries_subject: whether the routed provider does. If so a subject is required, else it is denied."""
 
     def __init__(self, *, carries_subject: bool) -> None:
         self._schema = EmailWebhookSchema()
+        self.body = _WITH_SUBJECT if carries_subject else _WITHOUT_SUBJECT
+        self.examples = {"an email": _EXAMPLE | ({"subject": "Welcome"} if carries_subject else {})}
         self._carries_subject = carries_subject
 
     def parse(self, raw: bytes, *, tenant: Tenant, now: datetime) -> NewEmail:

@@ -1,14 +1,28 @@
-"""The kinds of values in requests. A message completes a sentence that begins with the field's name."""
+"""The kinds of values in requests. A message completes a sentence that begins with the field's name.
 
+``json_schema`` says in JSON Schema what the code beside it does: the API's description is made of it.
+"""
+
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from email_validator import EmailNotValidError, validate_email
 from marshmallow import ValidationError, fields
 
 MAX_ADDRESS = 254
 MAX_SUBJECT = 998  # RFC 5322 section 2.1.1: no line may be longer
+
+LINE_BREAKS = "\r\n\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+
+# In patterns, which mean the same to ECMA-262 and to Python. Blanks are what str.strip() takes for blank.
+_BREAKS = r"\u0000\u000a-\u000d\u001c-\u001e\u0085\u2028\u2029"
+_BLANKS = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_ANY_TEXT = f"[^{_BLANKS}]"
+_ONE_LINE = f"^[^{_BREAKS}]*[^{_BREAKS}{_BLANKS}][^{_BREAKS}]*$"
+
+JsonSchema = dict[str, Any]
 
 
 class Text(fields.Field[str]):
@@ -27,6 +41,11 @@ class Text(fields.Field[str]):
         self._one_line = one_line
         self._most = most
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        longest = {} if self._most is None else {"maxLength": self._most}
+        return {"type": "string", "pattern": _ONE_LINE if self._one_line else _ANY_TEXT, **longest}
+
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> str:
@@ -36,7 +55,7 @@ class Text(fields.Field[str]):
             raise self.make_error("empty")
         if self._most is not None and len(value) > self._most:
             raise self.make_error("long", most=self._most)
-        if self._one_line and any(char in value for char in "\r\n\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"):
+        if self._one_line and any(char in value for char in LINE_BREAKS):
             raise self.make_error("line_break")
         try:
             value.encode()
@@ -53,6 +72,10 @@ class Address(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(one_line=True, most=MAX_ADDRESS, **kwargs)
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "format": "email", "maxLength": MAX_ADDRESS}
+
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> str:
@@ -64,12 +87,36 @@ class Address(Text):
         return address
 
 
+class Uuid(fields.Field[str]):
+    """In the form of RFC 9562, section 4, in small letters however it was written."""
+
+    default_error_messages = {"uuid": "is not a UUID"}  # noqa: RUF012
+
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "format": "uuid"}
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        try:
+            parsed = str(uuid.UUID(value)) if isinstance(value, str) else ""
+        except ValueError:
+            parsed = ""
+        # uuid takes braces, underscores and any script's digits, too.
+        if not parsed or parsed != value.lower():
+            raise self.make_error("uuid")
+        return parsed
+
+
 class WholeNumber(fields.Field[int]):
     default_error_messages = {"range": "must be a whole number between {least} and {most}"}  # noqa: RUF012
 
     def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._least, self._most = least, most
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": self._least, "maximum": self._most}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -86,6 +133,10 @@ class Choice(fields.Field[str]):
         super().__init__(**kwargs)
         self._choices = choices
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "enum": list(self._choices)}
+
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> str:
@@ -96,6 +147,8 @@ class Choice(fields.Field[str]):
 
 class Instant(fields.Field[datetime]):
     """An ISO 8601 time with its offset from UTC."""
+
+    json_schema: ClassVar[JsonSchema] = {"type": "string", "format": "date-time"}
 
     default_error_messages = {  # noqa: RUF012
         "format": "must be a time with its offset, such as 2030-01-31T12:00:00Z"

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from marshmallow import RAISE, Schema, ValidationError
 
-from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, Text, WholeNumber
+from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, JsonSchema, Text, WholeNumber
 from delivery.contract.json_bodies import parse_object
 from delivery.contract.times import MAX_TTL_SECONDS, expiry, send_time
 from delivery.domain.emails import Content, EmailRequest
@@ -20,6 +20,7 @@ class SendSchema(Schema):
 
     class Meta:
         unknown = RAISE
+        between_fields: ClassVar[JsonSchema] = {"not": {"required": ["expires_at", "ttl"]}}
 
     sender = Address(required=True)
     recipient = Address(required=True)
@@ -45,6 +46,7 @@ class SendContract:
     def __init__(self, *, extra_fields: frozenset[str]) -> None:
         self._schema = SendSchema()
         self._denied = frozenset({"subject", "text"}) - extra_fields
+        self.body = SendSchema(exclude=self._denied)
 
     def fingerprint(self, raw: bytes, *, lane: Lane | None = None) -> str:
         """What two requests with one idempotency key must have in common, whichever way they come.

@@ -18,6 +18,7 @@ import aiohttp
 
 from delivery.config import ProviderConfig
 from delivery.contract.json_bodies import parse_object
+from delivery.contract.provider_events import STATUSES, MailDeliveryEventSchema
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest, NotAuthenticated
 from delivery.domain.outcomes import Answer, Outcome
@@ -180,14 +181,17 @@ def verify(raw: bytes, signature: str | None, *, secrets: tuple[str, ...]) -> No
         raise NotAuthenticated("missing or wrong X-Signature")
 
 
+_EVENT = MailDeliveryEventSchema()
+
+
 def parse_events(raw: bytes) -> list[ProviderEvent]:
     """Parse a webhook's body. Raises InvalidRequest with the reason."""
     parsed = parse_object(raw)
-    email_id, status = parsed.get("ID"), parsed.get("STATUS")
-    if not isinstance(email_id, str) or not email_id or len(email_id) > 200:
+    faults = _EVENT.validate(parsed)
+    if "ID" in faults:
         raise InvalidRequest("missing or wrong ID field")
-    if not isinstance(status, str) or status not in _REPORTS:
-        raise InvalidRequest(f"STATUS must be one of {', '.join(_REPORTS)}")
+    if faults:
+        raise InvalidRequest(f"STATUS must be one of {', '.join(STATUSES)}")
     try:
         content = json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -196,8 +200,8 @@ def parse_events(raw: bytes) -> list[ProviderEvent]:
         ProviderEvent(
             provider=NAME,
             provider_event_id=hashlib.sha256(content).hexdigest(),
-            email_id=email_id,
-            report=_REPORTS[status],
+            email_id=parsed["ID"],
+            report=_REPORTS[parsed["STATUS"]],
             raw=content.decode(),
         )
     ]

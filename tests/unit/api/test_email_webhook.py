@@ -100,7 +100,7 @@ def test_what_was_accepted_is_answered_alike_when_the_sender_is_taken_away(billi
         ({"email_id": None}, "missing email_id field"),
         ({"email_id": ""}, "email_id is empty"),
         ({"email_id": 7}, "email_id must be a string"),
-        ({"email_id": "a\tb"}, "email_id must be printable characters"),
+        ({"email_id": "a\tb"}, "email_id must be printable ASCII characters"),
         ({"email_id": "x" * 256}, "email_id is longer than 255 characters"),
         ({"user": None}, "missing user field"),
         ({"user": "ann"}, "user is not a valid email address"),

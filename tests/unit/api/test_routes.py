@@ -9,8 +9,17 @@ from api.authentication import OPEN_ENDPOINTS, SCOPES
 from tests.unit.api.fakes import FakeApi, Start
 
 KEYS = {"API_KEYS": "first"}
-OPEN = {"health.livez", "health.readyz", "webhooks.signed", "webhooks.with_token"}
-"""The short list of routes that want no key. The last two authenticate the provider by themselves."""
+OPEN = {
+    "health.livez",
+    "health.readyz",
+    "documentation.document",
+    "documentation.page",
+    "documentation.asset",
+    # These authenticate the provider by themselves.
+    "webhooks.signed",
+    "webhooks.with_token",
+}
+"""The short list of routes that want no key."""
 
 
 def rules(api: FakeApi) -> Iterator[tuple[Rule, str]]:

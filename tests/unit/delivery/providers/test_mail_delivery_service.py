@@ -330,7 +330,7 @@ def test_the_raw_report_is_kept_with_fields_that_we_dont_know() -> None:
         (b'{"ID":"e1"}', "STATUS must be one of DELIVERED, REJECTED, FAILED"),
         (b'{"ID":"e1","STATUS":"delivered"}', "STATUS must be one of DELIVERED, REJECTED, FAILED"),
         (b'{"ID":"e1","STATUS":["FAILED"]}', "STATUS must be one of DELIVERED, REJECTED, FAILED"),
-        (b'{"ID":"\\ud800","STATUS":"FAILED"}', "body has characters that are not valid Unicode"),
+        (b'{"ID":"e1","STATUS":"FAILED","x":"\\ud800"}', "body has characters that are not valid Unicode"),
     ],
     ids=lambda value: ascii(value)[:50],
 )
