@@ -29,7 +29,8 @@ class ScheduledEmails(Protocol):
 
 class QueueDueEmails:
     """publish: returns how many were confirmed; what isn't stays owed. tell: takes what ended instead.
-    look_every: how often a lane is looked at while emails of a less urgent one are being queued.
+    look_every: how often a lane is looked at while emails of a less urgent one are being queued. page: how
+    many are read at once.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class QueueDueEmails:
         tell: Callable[[Sequence[Happening]], None],
         clock: Callable[[], datetime],
         look_every: timedelta,
+        page: int = PAGE,
     ) -> None:
         self._emails = emails
         self._publish = publish
         self._tell = tell
         self._clock = clock
         self._look_every = look_every
+        self._page = page
         self._found: dict[Lane, deque[DueEmail]] = {}
         self._looked_at: dict[Lane, datetime] = {}
 
@@ -78,9 +81,9 @@ class QueueDueEmails:
         if not self._found[lane]:
             now = self._clock()
             if lane not in self._looked_at or now - self._looked_at[lane] >= self._look_every:
-                due = await asyncio.to_thread(self._emails.due, lane, now=now, limit=PAGE)
+                due = await asyncio.to_thread(self._emails.due, lane, now=now, limit=self._page)
                 self._found[lane].extend(due)
-                if len(due) < PAGE:  # else there may be more
+                if len(due) < self._page:  # else there may be more
                     self._looked_at[lane] = now
         return bool(self._found[lane])
 
