@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
@@ -33,6 +34,8 @@ def test_what_is_sent_while_the_broker_is_stopped_goes_out_when_it_is_back(
     with broker.vhost() as vhost:
         system = start_system(amqp_url=vhost.url, config=CONFIG, consumers=2)
         before = system.api.send_many([email()] * 20)
+        soon = datetime.now(UTC) + timedelta(seconds=2)
+        before += system.api.send_many([email(send_at=soon.isoformat())] * 20)
         broker.stop()
         assert_degraded(system)
         while_away = system.api.send_many([email()] * EMAILS, connections=16)
@@ -44,6 +47,7 @@ def test_what_is_sent_while_the_broker_is_stopped_goes_out_when_it_is_back(
         assert_degraded(system)
         while_away += system.api.send_many([email()] * 20)
 
+        wait_until(lambda: datetime.now(UTC) > soon, within=10, what="the scheduled emails are due")
         broker.start_again()
         for consumers in system.consumers:
             consumers.wait_ready(60)

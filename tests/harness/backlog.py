@@ -53,21 +53,40 @@ async def _declare(url: str, place: TenantLane) -> None:
         await declare(connection, with_tenants(postroom_topology(), keys=[place.key]))
 
 
+def put_scheduled(
+    database: StoreDatabase, count: int, *, lane: Lane, recipient: str, send_at: datetime
+) -> list[str]:
+    """Emails that are to be sent at this time, as accepting leaves them; returns their ids."""
+    request = EmailRequest(
+        content=Content(sender="shop@example.com", recipient=recipient, message="hello"),
+        lane=lane,
+        send_at=send_at,
+    )
+    email_ids: list[str] = []
+    for number in _batches(count):
+        documents = [_stored(request, DEFAULT_TENANT) for _ in range(number)]
+        database["emails"].insert_many(documents, ordered=False)
+        email_ids += [document["_id"] for document in documents]
+    return email_ids
+
+
 def _batches(count: int) -> Iterator[int]:
     for start in range(0, count, _BATCH):
         yield min(_BATCH, count - start)
 
 
 def _published(lane: Lane, recipient: str, tenant_id: str) -> Document:
-    email = NewEmail(
-        email_id=new_email_id(),
-        tenant_id=tenant_id,
-        request=EmailRequest(
-            content=Content(sender="shop@example.com", recipient=recipient, message="hello"), lane=lane
-        ),
-        accepted_at=datetime.now(UTC),
+    request = EmailRequest(
+        content=Content(sender="shop@example.com", recipient=recipient, message="hello"), lane=lane
     )
-    document = new_document(email, hash_key=b"nobody looks these up")
+    document = _stored(request, tenant_id)
     del document["owed"]
-    document["published"] = {"at": email.accepted_at, "priority": email.request.priority}
+    document["published"] = {"at": document["accepted_at"], "priority": request.priority}
     return document
+
+
+def _stored(request: EmailRequest, tenant_id: str) -> Document:
+    email = NewEmail(
+        email_id=new_email_id(), tenant_id=tenant_id, request=request, accepted_at=datetime.now(UTC)
+    )
+    return new_document(email, hash_key=b"nobody looks these up")

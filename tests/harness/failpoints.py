@@ -78,7 +78,7 @@ def arm(part: Any, failpoint: Failpoint) -> Any:
 
 def arm_store(store: Store, failpoint: Failpoint) -> Store:
     """The store with one collection armed, if the failpoint is in one; else as it is."""
-    if failpoint.part not in ("emails", "claims", "events", "reported"):
+    if failpoint.part not in ("emails", "claims", "events", "reported", "scheduled"):
         return store
     armed: dict[str, Any] = {failpoint.part: arm(getattr(store, failpoint.part), failpoint)}
     return replace(store, **armed)
