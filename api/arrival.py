@@ -4,10 +4,11 @@ Only the framing of RFC 9112 is read, as far as it takes to see where a request 
 handed over at once: gunicorn's parser reads it all again, and is the one that refuses.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from enum import StrEnum
 
 MOST_HEAD = 64 * 1024
+MOST_PATH = 1024
 _MOST_CHUNK_LINE = 8 * 1024
 _END_OF_LINE = b"\r\n"
 _END_OF_HEAD = b"\r\n\r\n"
@@ -23,10 +24,10 @@ class Ending(StrEnum):
 class Arrival:
     """One request on its way in. ``ending`` is None until enough of it is here.
 
-    most_body: of a larger body this much is taken, which is enough to refuse it.
+    most_body: by the path, in small letters. Of a larger body this much is taken: enough to refuse it.
     """
 
-    def __init__(self, *, most_body: int) -> None:
+    def __init__(self, *, most_body: Callable[[str], int]) -> None:
         self.received = bytearray()
         self.ending: Ending | None = None
         self.expects_continue = False
@@ -46,7 +47,14 @@ class Arrival:
         """The client sends no more."""
         self.ending = Ending.CUT_OFF
 
-    def _read(self, most_body: int) -> Generator[None, None, Ending]:
+    @property
+    def path(self) -> str:
+        """As far as it is here, in small letters."""
+        line = bytes(self.received[:MOST_PATH]).lower().lstrip(_END_OF_LINE).split(_END_OF_LINE, 1)[0]
+        target = line.split(b" ")[1] if line.count(b" ") else b""
+        return target.partition(b"?")[0].decode("latin-1")
+
+    def _read(self, most_body_of: Callable[[str], int]) -> Generator[None, None, Ending]:
         """Yields where it needs more bytes."""
         end = yield from self._find(_END_OF_HEAD, start=0, most=MOST_HEAD)
         if end is None:
@@ -61,6 +69,7 @@ class Arrival:
             return Ending.WHOLE
         if len(lengths) + len(codings) > 1 or any(value != b"100-continue" for value in expectations):
             return Ending.CUT_OFF
+        most_body = most_body_of(self.path)
         length = _number(lengths[0], base=10) if lengths else None
         if lengths and (length is None or length > most_body):
             return Ending.CUT_OFF

@@ -28,6 +28,8 @@ OPEN_ENDPOINTS = frozenset(
 SCOPES = {
     "sending.send": Scope.SEND,
     "email_webhook.accept": Scope.SEND,
+    "emails.send": Scope.SEND,
+    "emails.batch": Scope.SEND,
     "status.by_query": Scope.READ,
     "status.by_path": Scope.READ,
 }

@@ -1,6 +1,6 @@
 """Request bodies: whole, within the limit and well-formed, or refused."""
 
-from flask import current_app, request
+from flask import request
 from gunicorn.http.errors import ParseException
 
 from delivery.domain.errors import InvalidRequest, RequestTooLarge
@@ -17,7 +17,7 @@ def read_body() -> bytes:
         body = request.get_data(cache=False)
     except ParseException:
         raise InvalidRequest("body is not well-formed") from None
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
-    if request.content_length is None and len(body) >= limit:
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
         raise RequestTooLarge("body is too large")
     return body

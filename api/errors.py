@@ -1,11 +1,15 @@
-"""The one table from errors to HTTP answers. Every error is JSON: ``{"status", "reason"}``."""
+"""The one table from errors to HTTP answers.
+
+Every error is JSON: ``{"status", "reason"}``, and under ``/api/v1``, as useSend has it,
+``{"error": {"code", "message"}}``.
+"""
 
 import logging
 import math
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from delivery.domain.errors import (
@@ -29,6 +33,18 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER = "1"
 """Seconds; the store is usually back, or a new primary elected, after a few of these."""
+
+PUBLIC_API = "/api/v1"
+
+_CODES = {
+    HTTPStatus.UNAUTHORIZED: "UNAUTHORIZED",
+    HTTPStatus.FORBIDDEN: "FORBIDDEN",
+    HTTPStatus.NOT_FOUND: "NOT_FOUND",
+    HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
+    HTTPStatus.CONFLICT: "NOT_UNIQUE",
+    HTTPStatus.TOO_MANY_REQUESTS: "RATE_LIMITED",
+}
+"""Under ``/api/v1``. Other statuses have the code of their class."""
 
 _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
     # error, HTTP status, reason (None: the error's own)
@@ -55,15 +71,27 @@ def register(app: Flask) -> None:
 
 
 def answer(status: HTTPStatus, reason: str, **more: Any) -> Response:
-    """An error answer: ``denied`` where the caller must change something, ``error`` where we must."""
-    word = "denied" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
-    response = jsonify(status=word, reason=reason, **more)
+    """An error answer in the words of the route that was called."""
+    response = jsonify({**error_body(status, reason, path=request.path), **more})
     response.status_code = status
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = RETRY_AFTER
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def error_body(status: HTTPStatus, reason: str, *, path: str) -> dict[str, Any]:
+    """Either ``denied`` where the caller must change something and ``error`` where we must, or a code."""
+    if path == PUBLIC_API or path.startswith(f"{PUBLIC_API}/"):
+        return {"error": {"code": _code(status), "message": reason}}
+    word = "denied" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
+    return {"status": word, "reason": reason}
+
+
+def _code(status: HTTPStatus) -> str:
+    other = "BAD_REQUEST" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL_SERVER_ERROR"
+    return _CODES.get(status, other)
 
 
 def _answer(error: PostroomError) -> Response:

@@ -25,7 +25,7 @@ from gunicorn.http import RequestParser, errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from api.arrival import Arrival, Ending
-from api.errors import RETRY_AFTER
+from api.errors import RETRY_AFTER, error_body
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,9 @@ SEND_SECONDS = 10.0
 LINGER_SECONDS = 5.0
 """How long after the answer the rest of a request is taken in, so that the client can read the answer."""
 
-MOST_RECEIVING = 64 * 1024 * 1024
-"""Bytes of incomplete requests in one worker. What comes on top is refused."""
+MOST_HELD = 128 * 1024 * 1024
+"""Bytes in one worker of requests that are incomplete or not answered yet. What comes in pieces on top is
+refused: an email of the largest size takes up to a hundred million bytes while it is read."""
 
 _PIECE = 64 * 1024
 
@@ -59,7 +60,9 @@ class Connection(TConn):
         super().__init__(cfg, sock, client, server)
         self.parser = RequestParser(cfg, (), client)
         self.initialized = True
-        self.arrival = Arrival(most_body=0)
+        self.arrival = Arrival(most_body=lambda _: 0)
+        self.held = 0
+        """Bytes of its request in memory."""
 
 
 class PatientWorker(ThreadWorker):
@@ -71,7 +74,7 @@ class PatientWorker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lingering: deque[Connection] = deque()
-        self._receiving = 0
+        self._held = 0
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -87,7 +90,7 @@ class PatientWorker(ThreadWorker):
     def enqueue_req(self, conn: Any) -> None:
         """A request begins; it is given a thread once it is whole."""
         conn.sock.setblocking(False)
-        conn.arrival = Arrival(most_body=self.wsgi.config["MAX_CONTENT_LENGTH"])  # type: ignore[attr-defined]  # Flask
+        conn.arrival = Arrival(most_body=self.wsgi.config["MOST_BODY"])  # type: ignore[attr-defined]  # Flask
         conn.timeout = time.monotonic() + RECEIVE_SECONDS
         self.pending_conns.append(conn)
         self._watch(conn, self.on_pending_socket_readable)
@@ -114,6 +117,7 @@ class PatientWorker(ThreadWorker):
             self._drop(self._lingering[0])
 
     def finish_request(self, conn: Any, fs: Future[bool]) -> None:
+        self._let_go(conn)
         if fs.cancelled() or fs.exception() is not None or fs.result():
             super().finish_request(conn, fs)
         else:
@@ -135,13 +139,14 @@ class PatientWorker(ThreadWorker):
         log.log(level, "request not answered by the app kind=%s status=%d", type(exc).__name__, status)
         with contextlib.suppress(OSError):
             client.settimeout(SEND_SECONDS)
-            client.sendall(_error(status))
+            client.sendall(_error(status, path=getattr(req, "path", None) or ""))
 
     def _take(self, conn: Connection, piece: bytes) -> None:
         """One more piece of a pending request; an empty one is its end."""
         arrival = conn.arrival
         if piece:
-            self._receiving += len(piece)
+            conn.held += len(piece)
+            self._held += len(piece)
             arrival.feed(piece)
         elif arrival.received:
             arrival.end()
@@ -154,8 +159,9 @@ class PatientWorker(ThreadWorker):
         elif arrival.ending is not None:
             self._stop_receiving(conn)
             conn.parser.unreader.unread(bytes(arrival.received))
+            arrival.received.clear()
             super().enqueue_req(conn)
-        elif self._receiving > MOST_RECEIVING:
+        elif self._held > MOST_HELD:
             self._refuse(conn, HTTPStatus.SERVICE_UNAVAILABLE)
         elif arrival.expects_continue:
             arrival.expects_continue = False
@@ -163,15 +169,19 @@ class PatientWorker(ThreadWorker):
                 conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _stop_receiving(self, conn: Connection) -> None:
-        self._receiving -= len(conn.arrival.received)
         self.pending_conns.remove(conn)
         self.poller.unregister(conn.sock)
+
+    def _let_go(self, conn: Connection) -> None:
+        self._held -= conn.held
+        conn.held = 0
 
     def _refuse(self, conn: Any, status: HTTPStatus) -> None:
         log.info("request not taken in whole status=%d", status)
         self._stop_receiving(conn)
+        self._let_go(conn)
         with contextlib.suppress(OSError):
-            conn.sock.send(_error(status))
+            conn.sock.send(_error(status, path=conn.arrival.path))
         self._linger(conn)
 
     def _linger(self, conn: Connection) -> None:
@@ -215,9 +225,8 @@ def _is_due(conn: TConn, now: float) -> bool:
     return conn.timeout is not None and conn.timeout <= now
 
 
-def _error(status: HTTPStatus) -> bytes:
-    word = "denied" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "error"
-    body = json.dumps({"status": word, "reason": status.phrase.lower()}).encode()
+def _error(status: HTTPStatus, *, path: str) -> bytes:
+    body = json.dumps(error_body(status, status.phrase.lower(), path=path)).encode()
     retry_after = f"Retry-After: {RETRY_AFTER}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"

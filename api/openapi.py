@@ -14,9 +14,10 @@ from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
 from api.authentication import OPEN_ENDPOINTS, SCOPES
+from api.errors import PUBLIC_API
 from api.operations import Answer, Operation, operation_of
 from api.response_headers import RESPONSE_HEADERS
-from delivery.contract.errors import DeniedSchema
+from delivery.contract.errors import ApiErrorSchema, DeniedSchema
 
 Json = dict[str, Any]
 
@@ -114,16 +115,18 @@ def _paths(app: Flask) -> dict[str, Json]:
         operation = operation_of(app.view_functions[rule.endpoint])
         if operation is None:
             raise LookupError(f"{rule.endpoint} has no description")
-        paths.setdefault(path_of(rule), {})[method.lower()] = _describe(rule.endpoint, operation)
+        paths.setdefault(path_of(rule), {})[method.lower()] = _describe(rule, operation)
     return dict(sorted(paths.items()))
 
 
-def _describe(endpoint: str, operation: Operation) -> Json:
+def _describe(rule: Rule, operation: Operation) -> Json:
+    endpoint = rule.endpoint
+    error = ApiErrorSchema if rule.rule.startswith(PUBLIC_API) else DeniedSchema
     described: Json = {
         "operationId": endpoint,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "responses": dict(_responses(endpoint, operation)),
+        "responses": dict(_responses(endpoint, operation, error=error)),
         "security": _security(endpoint),
     }
     if operation.description:
@@ -157,7 +160,7 @@ def _parameters(operation: Operation) -> Iterator[Json]:
             yield {"in": where, "schema": schema}
 
 
-def _responses(endpoint: str, operation: Operation) -> Iterator[tuple[str, Json]]:
+def _responses(endpoint: str, operation: Operation, *, error: type[Schema]) -> Iterator[tuple[str, Json]]:
     limits = () if endpoint in OPEN_ENDPOINTS else _LIMITS
     for status, answer in operation.answers.items():
         yield str(status.value), _response(answer, headers=(*answer.headers, *limits))
@@ -165,7 +168,7 @@ def _responses(endpoint: str, operation: Operation) -> Iterator[tuple[str, Json]
     statuses |= set() if endpoint in OPEN_ENDPOINTS else {*_OF_ANY_KEY}
     statuses |= set() if operation.body is None else {*_OF_ANY_BODY}
     for status in sorted(statuses - operation.answers.keys()):
-        answer = Answer(_MEANS[status], DeniedSchema)
+        answer = Answer(_MEANS[status], error)
         yield str(status.value), _response(answer, headers=(*_ERROR_HEADERS.get(status, ()), *limits))
 
 
@@ -190,7 +193,8 @@ class _Converter(OpenAPIConverter):
         own: Json = getattr(field, "json_schema", {})
         described.update(own)
         if own and field.allow_none:
-            described["type"] = [described["type"], "null"]
+            kinds = described["type"]
+            described["type"] = [*([kinds] if isinstance(kinds, str) else kinds), "null"]
             if "enum" in described:
                 described["enum"] = [*described["enum"], None]
         return described

@@ -28,7 +28,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """answers: the successful ones. errors: beyond those that authentication, limits and the store bring.
+    """body: a schema, or JSON Schema around one. answers: the successful ones. errors: beyond those that
+    authentication, limits and the store bring.
 
     path, query, headers: a field a parameter. examples: whole bodies by what they show; each is accepted.
     """
@@ -37,7 +38,7 @@ class Operation:
     answers: Mapping[HTTPStatus, Answer]
     description: str = ""
     tag: str = "emails"
-    body: type[Schema] | Schema | None = None
+    body: type[Schema] | Schema | Mapping[str, object] | None = None
     examples: Mapping[str, object] = field(default_factory=dict)
     path: type[Schema] | None = None
     query: type[Schema] | None = None

@@ -1,9 +1,10 @@
-"""What a caller may wish for in headers: ``Prefer`` (RFC 7240) and ``Idempotency-Key``."""
+"""What callers wish for in headers: ``Prefer`` (RFC 7240), ``Idempotency-Key``, ``x-batch-validation``."""
 
 from collections.abc import Sequence
 
 from marshmallow import Schema, fields, validate
 
+from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import LONGEST_KEY, check_key
 
 MAX_WAIT = 10
@@ -31,6 +32,21 @@ class SendHeadersSchema(Schema):
     )
 
 
+class EmailHeadersSchema(SendHeadersSchema):
+    """Here nobody waits."""
+
+    class Meta:
+        exclude = ("prefer",)
+
+
+class BatchHeadersSchema(EmailHeadersSchema):
+    batch_validation = fields.String(
+        data_key="x-batch-validation",
+        validate=validate.OneOf(("strict", "permissive")),
+        metadata={"description": "permissive: the valid emails are accepted without the others"},
+    )
+
+
 def wanted_wait(headers: Sequence[str]) -> int | None:
     """The ``wait`` preference in seconds; None without one. What can't be read is ignored (section 2)."""
     for header in headers:
@@ -45,3 +61,14 @@ def wanted_wait(headers: Sequence[str]) -> int | None:
 def idempotency_key(header: str | None) -> str | None:
     """None without one. Raises InvalidRequest if it can't be a key."""
     return None if header is None else check_key(header)
+
+
+def is_permissive(header: str | None) -> bool:
+    """Whether a batch's valid emails are to be accepted without the others. Raises InvalidRequest."""
+    match (header or "strict").strip().lower():
+        case "strict":
+            return False
+        case "permissive":
+            return True
+        case _:
+            raise InvalidRequest("x-batch-validation must be strict or permissive")

@@ -3,9 +3,10 @@
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Protocol
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from delivery.broker.publisher import Publisher
 from delivery.broker.strikes import Strikes
 from delivery.broker.thread import PublishingThread
 from delivery.config import Config
+from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import NotStored, PostroomError
@@ -179,8 +181,8 @@ def strikes_of(config: Config, store: Store) -> Strikes:
 class ApiParts:
     """What the API works with. One per process, built after the fork.
 
-    accept, accept_once, accept_named and record share their round trips to the store with whatever other
-    threads commit.
+    accept, accept_batch, accept_once, accept_named and record share their round trips to the store with
+    whatever other threads commit.
     """
 
     config: Config
@@ -189,7 +191,9 @@ class ApiParts:
     limits: RateLimits
     contract: SendContract
     publishing: PublishingThread
+    emails_contract: EmailsContract
     accept: GroupCommit[NewEmail, None]
+    accept_batch: GroupCommit[Sequence[NewEmail], None]
     accept_once: GroupCommit[KeyedRequest, Once]
     answered: Callable[..., Once | None]
     accept_named: GroupCommit[NewEmail, bool]
@@ -216,6 +220,10 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         inserted = accept_emails(new, emails=store.emails, hand_over=publishing.hand_over)
         return [inserted.failure_of(email.email_id) for email in new]
 
+    def accept_batch(batches: Sequence[Sequence[NewEmail]]) -> Sequence[NotStored | None]:
+        failures = iter(accept([email for batch in batches for email in batch]))
+        return [_first(islice(failures, len(batch))) for batch in batches]
+
     accept_once = AcceptOnce(
         keys=store.idempotency_keys, emails=store.emails, hand_over=publishing.hand_over, clock=utc_now
     )
@@ -235,8 +243,14 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         callers=callers_of(config, store),
         limits=RateLimits(store.rates, default=config.api.rate, clock=time.time_ns),
         contract=SendContract(extra_fields=config.provider.extra_fields),
+        emails_contract=EmailsContract(extra_fields=config.provider.extra_fields),
         publishing=publishing,
         accept=GroupCommit(accept, name="accepting", size=lambda email: email.request.size),
+        accept_batch=GroupCommit(
+            accept_batch,
+            name="accepting batches",
+            size=lambda batch: sum(each.request.size for each in batch),
+        ),
         accept_once=GroupCommit(accept_once, name="accepting once", size=lambda request: request.size),
         answered=accept_once.answered,
         accept_named=GroupCommit(
@@ -244,6 +258,10 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         ),
         record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),
     )
+
+
+def _first(failures: Iterable[NotStored | None]) -> NotStored | None:
+    return next((failure for failure in list(failures) if failure is not None), None)
 
 
 class MailProvider(Provider, StatusEndpoint, Protocol):

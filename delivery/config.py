@@ -20,7 +20,19 @@ from delivery.domain.questions import CheckPolicy
 from delivery.domain.rates import MOST_BURST, MOST_PER_SECOND, Rate
 from topology.delay_steps import DELAY_STEPS, parse_step, step_name
 
-EXTRA_FIELDS = ("subject", "text")
+EXTRA_FIELDS = (
+    "subject",
+    "text",
+    "html",
+    "sender_name",
+    "to",
+    "cc",
+    "bcc",
+    "reply_to",
+    "headers",
+    "attachments",
+    "in_reply_to",
+)
 """What a provider may take beyond sender, recipient and message."""
 
 
@@ -41,6 +53,7 @@ class ApiConfig:
     threads: int
     keys: tuple[str, ...]
     max_body_bytes: int
+    max_email_body_bytes: int
     rate: Rate
 
     @property
@@ -210,6 +223,9 @@ def _read_api(env: Section, section: Section) -> ApiConfig:
         threads=env.integer("API_THREADS", 32, least=2, most=512),
         keys=env.words("API_KEYS"),
         max_body_bytes=section.integer("max_body_bytes", 1024 * 1024, least=1024, most=12 * 1024 * 1024),
+        max_email_body_bytes=section.integer(
+            "max_email_body_bytes", 16 * 1024 * 1024, least=1024, most=32 * 1024 * 1024
+        ),
         rate=Rate(per_second, section.integer("burst", 0, least=0, most=MOST_BURST) or per_second),
     )
 

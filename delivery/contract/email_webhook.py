@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError
 
+from delivery.contract.faults import deny
 from delivery.contract.fields import MAX_SUBJECT, Address, JsonSchema, Text
 from delivery.contract.json_bodies import parse_object
-from delivery.contract.send import deny
 from delivery.domain.derived_ids import derived_email_id
 from delivery.domain.emails import Content, EmailRequest, NewEmail
 from delivery.domain.errors import InvalidRequest, NotAllowed

@@ -21,19 +21,32 @@ _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
-    """Raises InvalidRequest for what is no JSON object in UTF-8, repeats a name, or is over a limit.
+    """As parse_json; what is no object is refused, too."""
+    body = parse_json(raw)
+    if not isinstance(body, dict):
+        raise InvalidRequest("body must be a JSON object")
+    return body
+
+
+def parse_array(raw: bytes) -> list[Any]:
+    """As parse_json; what is no array is refused, too."""
+    body = parse_json(raw)
+    if not isinstance(body, list):
+        raise InvalidRequest("body must be a JSON array")
+    return body
+
+
+def parse_json(raw: bytes) -> Any:
+    """Raises InvalidRequest for what is no JSON in UTF-8, repeats a name, or is over a limit.
 
     RFC 8259, of whose liberties none is taken: no other encoding, no byte order mark.
     """
     try:
         text = raw.decode()
         _check_limits(text)
-        body = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
     except (ValueError, RecursionError):
         raise InvalidRequest("body is not JSON") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("body must be a JSON object")
-    return body
 
 
 def _check_limits(text: str) -> None:

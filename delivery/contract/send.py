@@ -1,11 +1,11 @@
 """The body of ``POST /send``, which is also the body of a message to ``email.ingest``."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError
 
+from delivery.contract.faults import deny
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, JsonSchema, Text, WholeNumber
 from delivery.contract.json_bodies import parse_object
 from delivery.contract.times import MAX_TTL_SECONDS, expiry, send_time
@@ -84,21 +84,6 @@ class SendContract:
             on_unknown=OnUnknown(values["on_unknown"]) if "on_unknown" in values else None,
             unknown_deadline=_seconds(values.get("unknown_deadline")),
         )
-
-
-def deny(error: ValidationError, *, known: Mapping[str, object]) -> NoReturn:
-    """Turn the first fault, in the schema's order, into a sentence that names its field."""
-    faults = error.messages_dict
-    for name in known:
-        if name in faults:
-            fault = faults[name][0]
-            if fault == "Missing data for required field.":
-                raise InvalidRequest(f"missing {name} field")
-            if fault == "Field may not be null.":
-                raise InvalidRequest(f"{name} must not be null")
-            raise InvalidRequest(f"{name} {fault}")
-    unknown = min(faults)
-    raise InvalidRequest(f"unknown field {unknown[:100]!r}")
 
 
 def _lane(given: str | None, *, determined: Lane | None) -> Lane:

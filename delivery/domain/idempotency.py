@@ -21,15 +21,27 @@ LONGEST_KEY = 256
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedItem:
+    """An email of a batch that was not accepted with the others. index: its place in the batch, from 0."""
+
+    index: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """record_id: of the tenant and its key. fingerprint: of the first request's body."""
+    """record_id: of the tenant and its key. fingerprint: of the first request's body.
+
+    email_ids: of what was accepted, in the order of the request's items, which is without the refused ones.
+    """
 
     record_id: str
     tenant_id: str
     fingerprint: str
     email_ids: tuple[str, ...]
     created_at: datetime
+    refused: tuple[RefusedItem, ...] = ()
 
     def is_expired(self, now: datetime) -> bool:
         return now - self.created_at >= KEPT

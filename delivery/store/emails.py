@@ -59,6 +59,12 @@ class Emails:
             found = self._emails.find_one({"_id": email_id, "tenant_id": tenant_id}, STANDING_FIELDS)
         return standing_of(found) if found else None
 
+    def own(self, tenant_id: str, email_ids: Iterable[str]) -> set[str]:
+        """Those of these emails that are this tenant's."""
+        query = {"_id": {"$in": list(email_ids)}, "tenant_id": tenant_id}
+        with store_errors():
+            return {document["_id"] for document in self._emails.find(query, {"_id": 1})}
+
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         """Where these emails stand, of whatever tenant; unknown ids are left out."""
         with store_errors():

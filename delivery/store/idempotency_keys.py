@@ -1,10 +1,11 @@
 """The records of idempotency keys: ``_id`` is a hash of the tenant and its key."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from pymongo.database import Database
 
-from delivery.domain.idempotency import KeyRecord
+from delivery.domain.idempotency import KeyRecord, RefusedItem
 from delivery.domain.inserted import Inserted
 from delivery.store.client import Document, store_errors
 from delivery.store.inserts import insert_new
@@ -35,12 +36,15 @@ class IdempotencyKeys:
 
 
 def _document(record: KeyRecord) -> Document:
-    return {
+    document: Document = {
         "tenant_id": record.tenant_id,
         "fingerprint": record.fingerprint,
         "email_ids": list(record.email_ids),
         "created_at": record.created_at,
     }
+    if record.refused:
+        document["refused"] = [asdict(item) for item in record.refused]
+    return document
 
 
 def _record(document: Document) -> KeyRecord:
@@ -50,4 +54,5 @@ def _record(document: Document) -> KeyRecord:
         fingerprint=document["fingerprint"],
         email_ids=tuple(document["email_ids"]),
         created_at=document["created_at"],
+        refused=tuple(RefusedItem(**item) for item in document.get("refused", ())),
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import KeyInFlight, KeyReused, NotStored, PostroomError
-from delivery.domain.idempotency import PATIENCE, KeyRecord, Repeat, repeat_of
+from delivery.domain.idempotency import PATIENCE, KeyRecord, RefusedItem, Repeat, repeat_of
 from delivery.domain.inserted import Inserted
 from delivery.use_cases.accept_emails import HandOver, NewEmails, accept_emails
 
@@ -39,10 +39,14 @@ class KeyedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """The emails of a key, in the order of its request's items. is_replay: accepted before."""
+    """The emails of a key, in the order of its request's items. is_replay: accepted before.
+
+    refused: the items that were not accepted with the others, then or now.
+    """
 
     email_ids: tuple[str, ...]
     is_replay: bool
+    refused: tuple[RefusedItem, ...] = ()
 
 
 class AcceptOnce:
@@ -90,7 +94,7 @@ class AcceptOnce:
         repeat = repeat_of(
             record, fingerprint=fingerprint, found=found, patience=self._patience, now=self._clock()
         )
-        return Once(record.email_ids, is_replay=True) if repeat is Repeat.REPLAY else None
+        return _once(record, is_replay=True) if repeat is Repeat.REPLAY else None
 
     def _known(
         self, request: KeyedRequest, known: Mapping[str, KeyRecord], found: set[str]
@@ -108,11 +112,13 @@ class AcceptOnce:
             case Repeat.OTHER_BODY:
                 return KeyReused()
             case Repeat.REPLAY:
-                return _Work((), record.email_ids, is_replay=True)
+                return _Work((), _once(record, is_replay=True))
+            case Repeat.UNFINISHED if _lines_up(record, request):
+                return _Work(_under(record, request), _once(record, is_replay=True))
             case Repeat.UNFINISHED:
-                return _Work(_under(record, request), record.email_ids, is_replay=True)
+                return KeyReused()
             case Repeat.EXPIRED if self._keys.replace(record, request.record):
-                return _Work(request.emails, request.record.email_ids, is_replay=False)
+                return _Work(request.emails, _once(request.record, is_replay=False))
             case Repeat.EXPIRED | Repeat.IN_FLIGHT:
                 return KeyInFlight()
 
@@ -129,8 +135,7 @@ class _Work:
     """emails: to be accepted first; those that are there already are left alone."""
 
     emails: tuple[NewEmail, ...]
-    email_ids: tuple[str, ...]
-    is_replay: bool
+    once: Once
 
 
 def _new(request: KeyedRequest, *, first: KeyedRequest, inserted: Inserted) -> _Work | PostroomError:
@@ -139,7 +144,18 @@ def _new(request: KeyedRequest, *, first: KeyedRequest, inserted: Inserted) -> _
         return NotStored("the store did not take it")
     if request.record.fingerprint != first.record.fingerprint:
         return KeyReused()
-    return _Work(first.emails, first.record.email_ids, is_replay=request is not first)
+    return _Work(first.emails, _once(first.record, is_replay=request is not first))
+
+
+def _once(record: KeyRecord, *, is_replay: bool) -> Once:
+    return Once(record.email_ids, is_replay, record.refused)
+
+
+def _lines_up(record: KeyRecord, request: KeyedRequest) -> bool:
+    """Whether the same items are accepted as at first: what was valid then may have come too late now."""
+    then = [item.index for item in record.refused]
+    now = [item.index for item in request.record.refused]
+    return then == now and len(record.email_ids) == len(request.emails)
 
 
 def _under(record: KeyRecord, request: KeyedRequest) -> tuple[NewEmail, ...]:
@@ -151,6 +167,6 @@ def _under(record: KeyRecord, request: KeyedRequest) -> tuple[NewEmail, ...]:
 
 
 def _answer(work: _Work, failed: frozenset[str]) -> Once | PostroomError:
-    if failed.intersection(work.email_ids):
+    if failed.intersection(work.once.email_ids):
         return NotStored("the store did not take it")
-    return Once(work.email_ids, work.is_replay)
+    return work.once

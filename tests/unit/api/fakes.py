@@ -11,6 +11,7 @@ from api import create_app
 from delivery.bootstrap import ApiParts, Store
 from delivery.broker.thread import PublishingThread
 from delivery.config import load_config
+from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract
 from delivery.domain.api_keys import ApiKey
 from delivery.domain.breaker import Breaker
@@ -55,6 +56,10 @@ class Emails:
             )
         return [None] * len(new)
 
+    def accept_batch(self, batches: Sequence[Sequence[NewEmail]]) -> Sequence[None]:
+        self.accept([email for batch in batches for email in batch])
+        return [None] * len(batches)
+
     def accept_once(self, requests: Sequence[KeyedRequest]) -> Sequence[Once]:
         self.accept([email for request in requests for email in request.emails])
         self.keys |= {(r.record.record_id, r.record.fingerprint): r.record.email_ids for r in requests}
@@ -89,6 +94,9 @@ class Emails:
             raise self.error
         is_its = self.tenants.get(email_id, tenant_id) == tenant_id
         return self.found.get(email_id) if is_its else None
+
+    def own(self, tenant_id: str, email_ids: Iterable[str]) -> set[str]:
+        return {email_id for email_id in email_ids if self.tenants.get(email_id) == tenant_id}
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         return {email_id: self.found[email_id] for email_id in email_ids if email_id in self.found}
@@ -212,6 +220,8 @@ class FakeApi:
             accept_once=GroupCommit(self.emails.accept_once, name="accepting once"),
             answered=self.emails.answered,
             accept_named=GroupCommit(self.emails.accept_named, name="accepting under own ids"),
+            emails_contract=EmailsContract(extra_fields=config.provider.extra_fields),
+            accept_batch=GroupCommit(self.emails.accept_batch, name="accepting batches"),
             accept=GroupCommit(self.emails.accept, name="accepting"),
             record=GroupCommit(self.events.record, name="recording"),
         )

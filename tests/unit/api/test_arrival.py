@@ -38,7 +38,7 @@ CUT_OFF = {
 
 def _fed(request: bytes, *, by: int) -> tuple[Ending | None, int]:
     """How it ends, and after how many bytes."""
-    arrival = Arrival(most_body=LIMIT)
+    arrival = Arrival(most_body=lambda _: LIMIT)
     for start in range(0, len(request), by):
         arrival.feed(request[start : start + by])
         if arrival.ending is not None:
@@ -73,14 +73,14 @@ def test_a_head_without_an_end_is_too_large() -> None:
 
 def test_what_follows_a_whole_request_is_kept_with_it() -> None:
     two = WHOLE["a body"] + WHOLE["no body"]
-    arrival = Arrival(most_body=LIMIT)
+    arrival = Arrival(most_body=lambda _: LIMIT)
     arrival.feed(two)
     assert (arrival.ending, bytes(arrival.received)) == (Ending.WHOLE, two)
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
 def test_a_client_that_waits_is_told_to_continue(framing: bytes) -> None:
-    arrival = Arrival(most_body=LIMIT)
+    arrival = Arrival(most_body=lambda _: LIMIT)
     arrival.feed(POST + framing + b"\r\nExpect: 100-Continue\r\n\r\n")
     assert arrival.expects_continue
     assert arrival.ending is None
@@ -98,13 +98,13 @@ def test_a_client_that_waits_is_told_to_continue(framing: bytes) -> None:
     ],
 )
 def test_one_that_does_not_wait_or_will_be_refused_is_not(request_bytes: bytes) -> None:
-    arrival = Arrival(most_body=LIMIT)
+    arrival = Arrival(most_body=lambda _: LIMIT)
     arrival.feed(request_bytes)
     assert not arrival.expects_continue
 
 
 def test_a_client_that_sends_no_more_cuts_its_request_off() -> None:
-    arrival = Arrival(most_body=LIMIT)
+    arrival = Arrival(most_body=lambda _: LIMIT)
     arrival.feed(POST)
     arrival.end()
     assert arrival.ending is Ending.CUT_OFF

@@ -250,7 +250,7 @@ def test_every_fault_is_reported_at_once_and_by_name(faults: Faults) -> None:
         [provider]
         connect_timeout = 2
         total_timeout = "long"
-        extra_fields = ["cc"]
+        extra_fields = ["fax"]
         reports_deliveries = "yes"
         name = ""
         [lanes.bulk]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import KeyInFlight, KeyReused, NotStored, PostroomError, StoreUnavailable
-from delivery.domain.idempotency import KEPT, PATIENCE, KeyRecord
+from delivery.domain.idempotency import KEPT, PATIENCE, KeyRecord, RefusedItem
 from delivery.domain.inserted import Inserted
 from delivery.domain.owed import OwedEmail
 from delivery.use_cases.accept_once import AcceptOnce, KeyedRequest, Once
@@ -43,9 +43,16 @@ class World:
     def hand_over(self, owed: Sequence[OwedEmail]) -> None:
         self.handed_over += [debt.email_id for debt in owed]
 
-    def request(self, *ids: str, key: str = "key", body: str = "body") -> KeyedRequest:
+    def request(
+        self, *ids: str, key: str = "key", body: str = "body", refused: tuple[RefusedItem, ...] = ()
+    ) -> KeyedRequest:
         record = KeyRecord(
-            record_id=key, tenant_id="default", fingerprint=body, email_ids=ids, created_at=self.now
+            record_id=key,
+            tenant_id="default",
+            fingerprint=body,
+            email_ids=ids,
+            created_at=self.now,
+            refused=refused,
         )
         return KeyedRequest(record=record, emails=tuple(new_email(email_id) for email_id in ids))
 
@@ -139,6 +146,26 @@ def test_after_a_second_it_finishes_what_the_first_began_under_the_same_ids() ->
     world.now += PATIENCE
     assert world.accept(world.request("3", "4"), world.request("5", "6")) == [Once(("1", "2"), True)] * 2
     assert list(world.emails) == ["1", "2"]
+
+
+def test_a_batch_is_answered_with_what_was_refused_at_first() -> None:
+    world, at_first = World(), (RefusedItem(1, "missing to field"),)
+    assert world.accept(world.request("1", "2", refused=at_first)) == [Once(("1", "2"), False, at_first)]
+    later = (*at_first, RefusedItem(2, "expires_at is in the past"))
+    assert world.accept(world.request("3", refused=later)) == [Once(("1", "2"), True, at_first)]
+
+
+def test_a_batch_that_no_longer_lines_up_with_what_was_begun_is_refused_not_shifted() -> None:
+    world = World()
+    world.dies_after = 1
+    with pytest.raises(StoreUnavailable):
+        world.accept(world.request("1", "2"))
+    world.dies_after = None
+    world.now += PATIENCE
+    late = world.request("3", refused=(RefusedItem(0, "expires_at is in the past"),))
+    assert kinds(world.accept(late)) == [KeyReused]
+    assert not world.emails
+    assert world.accept(world.request("4", "5")) == [Once(("1", "2"), is_replay=True)]
 
 
 def test_what_was_answered_can_be_looked_up_and_nothing_else() -> None:
