@@ -1,6 +1,5 @@
 """Two tenants with keys of their own, made as an operator makes them: from a shell."""
 
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -18,23 +17,8 @@ from tests.harness.amqp import AmqpClient, Outgoing
 from tests.harness.api import Api, email
 from tests.harness.deadline import wait_until
 from tests.harness.ports import free_ports
+from tests.harness.shell import Shell
 from tests.harness.store import StoreDatabase
-
-
-class Shell:
-    """The command line of postroom, on the store of the system under test."""
-
-    def __init__(self, whole: Whole) -> None:
-        self._environ = {"MONGODB_URI": whole.database.uri, "PATH": "/usr/bin:/bin"}
-
-    def __call__(self, *arguments: str) -> Any:
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "cli", *arguments]
-        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +29,7 @@ def whole(start_whole: Callable[..., Whole]) -> Whole:
 
 @pytest.fixture(scope="module")
 def shell(whole: Whole) -> Shell:
-    shell = Shell(whole)
+    shell = Shell(whole.database.uri)
     shell("tenants", "create", "acme", "--senders", "*@acme.example", "--lanes", "transactional,bulk")
     shell("tenants", "create", "other")
     return shell
