@@ -12,7 +12,7 @@ from delivery.domain.lanes import Lane
 from delivery.domain.shares import prefetch
 from delivery.domain.slots import Slots
 from delivery.domain.tenant_lanes import TenantLane
-from topology.definition import lane_queue
+from topology.definition import lane_bindings, lane_queue
 
 LOOKS = 3
 """A prefetch becomes smaller at the first look at which there are too many tenants for it, and larger only
@@ -84,7 +84,12 @@ class LaneSubscriptions:
         def arrived(message: AbstractIncomingMessage) -> None:
             self._arrived(place, message)
 
-        return Subscription(lane_queue(place.key), prefetch=self._prefetch(place, shares), arrived=arrived)
+        return Subscription(
+            lane_queue(place.key),
+            prefetch=self._prefetch(place, shares),
+            arrived=arrived,
+            bindings=lane_bindings(place.key),
+        )
 
     def _prefetch(self, place: TenantLane, shares: dict[str, int]) -> int:
         share = shares[place.tenant_id]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
 
@@ -12,7 +12,7 @@ from delivery.broker.connection import (
     is_own_cancellation,
     lost_connection_suppressed,
 )
-from topology.model import Queue
+from topology.model import Binding, Queue
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,11 @@ class Subscription:
         *,
         prefetch: int,
         arrived: Callable[[AbstractIncomingMessage], None],
+        bindings: Sequence[Binding] = (),
     ) -> None:
+        """bindings: of a queue that is not there from the first."""
         self._description = queue
+        self._bindings = bindings
         self.prefetch = prefetch
         self._arrived = arrived
         self._queue: AbstractQueue | None = None
@@ -75,9 +78,13 @@ class Subscription:
         """On a channel of its own: a prefetch belongs to one queue."""
         channel = await connection.channel(publisher_confirms=False)
         # Declared, not just named: a broker that comes back empty gets the queue back with the consumer.
-        return await channel.declare_queue(
+        queue = await channel.declare_queue(
             self._description.name, durable=True, arguments=dict(self._description.arguments)
         )
+        for binding in self._bindings:
+            # Not restored with the connection: on a broker that comes back empty the exchange comes later.
+            await queue.bind(binding.exchange, binding.routing_key, robust=False)
+        return queue
 
     async def resize(self, prefetch: int) -> None:
         """Hold so many messages at once from now on; what was delivered stays with us, and comes on top.

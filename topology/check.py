@@ -13,6 +13,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 
 from topology import names
 from topology.declare import RPC_TIMEOUT, TopologyMismatch, declare_exchange, declare_queue
+from topology.definition import with_tenants
 from topology.management import Listing
 from topology.model import Binding, Exchange, Queue, Topology
 
@@ -46,9 +47,12 @@ async def check(
 ) -> Report:
     """Compare `topology` with the connection's virtual host and, where given, with its `listing`.
 
-    Of an entity that differs in several arguments the broker names one. Raises TimeoutError if the broker
-    doesn't answer, and aio_pika's errors for a lost connection or missing permissions.
+    Tenants' queues are compared if the listing has them. Of an entity that differs in several arguments the
+    broker names one. Raises TimeoutError if the broker doesn't answer, and aio_pika's errors for a lost
+    connection or missing permissions.
     """
+    if listing is not None:
+        topology = with_tenants(topology, keys=_tenant_lanes(listing))
     compared = [
         *[await _compare_exchange(connection, exchange) for exchange in topology.exchanges],
         *[await _compare_queue(connection, queue) for queue in topology.queues],
@@ -86,6 +90,10 @@ async def _compare_queue(connection: AbstractConnection, queue: Queue) -> Differ
     except TopologyMismatch as mismatch:
         return Difference(kind=DifferenceKind.DIFFERENT, entity=entity, detail=mismatch.difference)
     return None
+
+
+def _tenant_lanes(listing: Listing) -> list[str]:
+    return [key for name in listing.queues if (key := names.tenant_lane_key(name)) is not None]
 
 
 def _missing_bindings(topology: Topology, listing: Listing) -> list[Difference]:

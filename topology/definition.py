@@ -70,7 +70,7 @@ def with_tenants(topology: Topology, *, keys: Iterable[str]) -> Topology:
     return replace(
         topology,
         queues=(*topology.queues, *(lane_queue(key) for key in tenants)),
-        bindings=(*topology.bindings, *(binding for key in tenants for binding in _lane_bindings(key))),
+        bindings=(*topology.bindings, *(binding for key in tenants for binding in lane_bindings(key))),
     )
 
 
@@ -85,6 +85,14 @@ def lane_queue(key: str) -> Queue:
         arguments={"x-queue-type": "classic", "x-max-priority": MAX_PRIORITY},
         why=f"The lane {lane}{whose}: emails to be sent. Classic, for strict priorities; 4 is for retries.",
     )
+
+
+def lane_bindings(key: str) -> list[Binding]:
+    """What is published with this key comes into its queue, at once or after a delay."""
+    return [
+        Binding(exchange=exchange, queue=names.lane_queue(key), routing_key=key)
+        for exchange in (names.EMAIL_EXCHANGE, names.DUE_EXCHANGE)
+    ]
 
 
 _EXCHANGES = (
@@ -197,15 +205,8 @@ def _delay_queue(step: str) -> Queue:
     )
 
 
-def _lane_bindings(key: str) -> list[Binding]:
-    return [
-        Binding(exchange=exchange, queue=names.lane_queue(key), routing_key=key)
-        for exchange in (names.EMAIL_EXCHANGE, names.DUE_EXCHANGE)
-    ]
-
-
 _BINDINGS = (
-    *(binding for lane in names.LANES for binding in _lane_bindings(lane)),
+    *(binding for lane in names.LANES for binding in lane_bindings(lane)),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.DEAD_QUEUE, routing_key=names.DEAD_KEY),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.HELD_QUEUE, routing_key=names.HELD_KEY),
     Binding(exchange=names.EMAIL_EXCHANGE, queue=names.REJECTED_QUEUE, routing_key=names.REJECTED_KEY),

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
+from topology.definition import lane_queue
 from topology.model import Arguments, Topology
 from topology.permissions import OPERATOR, OPERATOR_TAGS, POSTROOM, Permissions, service_permissions
 
@@ -27,7 +28,7 @@ def _exchanges(topology: Topology) -> Table:
 
 def _queues(topology: Topology) -> Table:
     table = _table("Queues (durable)", "name", "arguments", "why", lines=True)
-    for queue in topology.queues:
+    for queue in (*topology.queues, lane_queue("<lane>.<tenant>")):
         table.add_row(queue.name, _lines(queue.arguments), queue.why)
     return table
 

@@ -13,7 +13,7 @@ from consumers.subscription import Subscription
 from delivery.broker.connection import connect
 from delivery.domain.lanes import Lane
 from delivery.domain.tenant_lanes import TenantLane
-from delivery.use_cases.messages import encode_email
+from delivery.use_cases.messages import decode_email, encode_email
 from tests.harness.amqp import Outgoing
 from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_for_value
@@ -41,6 +41,10 @@ def connected(vhost: VirtualHost, work: Callable[[AbstractRobustConnection], Awa
 
 def email_id(number: int) -> str:
     return f"00000000-0000-7000-8000-{number:012}"
+
+
+def email_number(message: AbstractIncomingMessage) -> int:
+    return int(decode_email(message.body).email_id[-12:])
 
 
 def publish(vhost: VirtualHost, lane: Lane, numbers: Iterable[int], *, priority: int = 1) -> None:
@@ -113,6 +117,18 @@ def test_a_head_says_whether_it_overtakes_what_is_avoided(declared: VirtualHost)
     assert [(head.email_id, head.is_first) for head in heads] == [(email_id(1), False), (email_id(0), True)]
 
 
+def test_a_tenants_own_queue_is_looked_into_whether_it_is_there_or_not(declared: VirtualHost) -> None:
+    async def work(connection: AbstractRobustConnection) -> list[Head]:
+        heads = LaneHeads(connection)
+        assert await fetch(heads, 1) == []
+        message = Outgoing(body=encode_email(email_id(1), 1))
+        await asyncio.to_thread(declared.amqp.publish, "", "email.bulk.acme", [message])
+        return await fetch(heads, 1)
+
+    (head,) = connected(declared, work)
+    assert (head.place, head.email_id) == (TenantLane(Lane.BULK, "acme"), email_id(1))
+
+
 def test_a_message_of_no_email_is_fetched_as_such(declared: VirtualHost) -> None:
     declared.amqp.publish("email", "critical", [Outgoing(body=b"garbage")])
 
@@ -144,6 +160,35 @@ def test_a_subscription_that_is_stopped_takes_nothing_until_it_is_started_again(
         return seen
 
     assert connected(declared, work) == [(0, 1)] * 3
+
+
+def test_a_subscription_that_is_resized_loses_nothing_and_holds_so_many_from_then_on(
+    declared: VirtualHost,
+) -> None:
+    publish(declared, Lane.BULK, range(20))
+
+    async def work(connection: AbstractRobustConnection) -> list[int]:
+        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        lane = Subscription(lane_queue("bulk"), prefetch=8, arrived=arrived.put_nowait)
+        await lane.start(connection)
+        first = [await arrived.get() for _ in range(8)]
+        await lane.resize(2)
+        more = [await arrived.get() for _ in range(2)]
+        await acknowledge(first)
+        held = arrived.qsize()
+        await lane.resize(4)
+        more += [await arrived.get() for _ in range(4)]
+        await acknowledge(more)
+        rest = [await arrived.get() for _ in range(4)]
+        seen = [email_number(message) for message in (*first, *more, *rest)]
+        await lane.stop()
+        await lane.resize(8)  # it stays stopped
+        await give_back(rest)
+        return [*seen, held]
+
+    *seen, held = connected(declared, work)
+    assert (seen, held) == (list(range(18)), 0)
+    wait_for_value(lambda: declared.depth("email.bulk"), 6, within=30, what="the rest is back")
 
 
 def test_a_subscription_that_is_stopped_stays_so_over_a_new_connection(declared: VirtualHost) -> None:

@@ -5,9 +5,9 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from tests.harness.broker import VirtualHost
-from tests.integration.topology.conftest import unbind
+from tests.integration.topology.conftest import declare_on, unbind
 from topology.check import Difference, DifferenceKind, Report, check
-from topology.definition import postroom_topology
+from topology.definition import postroom_topology, with_tenants
 from topology.management import Listing, read_listing
 
 
@@ -78,6 +78,14 @@ def test_a_lost_binding_is_reported(declared: VirtualHost) -> None:
     assert report_on(declared).differences == (
         Difference(kind=DifferenceKind.MISSING, entity="binding email.ingest -> email.ingest by 'bulk.#'"),
     )
+
+
+def test_a_tenants_queue_is_ours_and_is_compared(declared: VirtualHost) -> None:
+    declare_on(declared, with_tenants(postroom_topology(), keys=["bulk.acme"]))
+    assert report_on(declared) == Report(differences=(), notes=())
+    unbind(declared, queue="email.bulk.acme", exchange="email.due", routing_key="bulk.acme")
+    [difference] = report_on(declared).differences
+    assert difference.entity == "binding email.due -> email.bulk.acme by 'bulk.acme'"
 
 
 def test_what_looks_like_ours_and_is_not_is_a_note_and_what_does_not_is_nothing(

@@ -61,6 +61,33 @@ def test_each_message_is_taken_with_its_lane() -> None:
     assert [place for place, _ in buffers.take()] == [TenantLane(Lane.STANDARD)]
 
 
+def test_in_a_lane_each_tenant_has_its_share_and_its_own_priorities() -> None:
+    buffers, _ = _buffers(total=10, reserved=1)
+    buffers.change_shares({"acme": 2})
+    for number in range(6):
+        _add(buffers, Lane.BULK, f"acme {number}", number % 2, tenant="acme")
+        _add(buffers, Lane.BULK, f"other {number}", 1, tenant="other")
+    taken = _take(buffers)
+    assert [name for name in taken if name.startswith("acme")] == [f"acme {n}" for n in (1, 3, 5, 0, 2, 4)]
+    assert len(taken) == 9
+    assert [name for name in taken if name.startswith("other")] == ["other 0", "other 1", "other 2"]
+
+
+def test_the_shares_that_count_are_those_of_tenants_with_something_in_hand() -> None:
+    buffers, _ = _buffers(total=3, reserved=1)
+    buffers.change_shares({"acme": 5, "idle": 7})
+    place = TenantLane(Lane.BULK, "acme")
+    assert buffers.active_shares(Lane.BULK) == 0
+    assert buffers.take_slot(place)
+    assert buffers.active_shares(Lane.BULK) == 5
+    _add(buffers, Lane.BULK, "a")
+    assert (buffers.active_shares(Lane.BULK), buffers.active_shares(Lane.STANDARD)) == (6, 0)
+    assert _take(buffers) == ["a"]
+    assert not buffers.take_slot(place)
+    buffers.release(place)
+    assert buffers.active_shares(Lane.BULK) == 1
+
+
 def test_one_claim_is_not_endless() -> None:
     buffers, _ = _buffers(total=MAX_CLAIM + 50, reserved=0)
     for number in range(MAX_CLAIM + 10):

@@ -3,7 +3,7 @@
 import pytest
 
 from topology import names
-from topology.definition import postroom_topology
+from topology.definition import postroom_topology, with_tenants
 from topology.model import ExchangeType, Queue, Topology
 
 PORTABLE_ARGUMENTS = {
@@ -122,6 +122,14 @@ def test_private_publishes_reach_exactly_these_queues(topology: Topology) -> Non
         "rejected": "email.rejected",
         "provider_event": "provider_event",
     }
+
+
+def test_a_tenant_has_queues_of_its_own_like_those_of_the_lanes(topology: Topology) -> None:
+    more = with_tenants(topology, keys=["bulk.acme", "bulk"])
+    assert len(more.queues) == len(topology.queues) + 1
+    assert queue(more, "email.bulk.acme").arguments == queue(more, "email.bulk").arguments
+    for exchange in ("email", "email.due"):
+        assert keys(more, exchange) == {**keys(topology, exchange), "bulk.acme": "email.bulk.acme"}
 
 
 def test_an_unroutable_private_publish_is_caught_by_no_alternate_exchange(topology: Topology) -> None:

@@ -1,3 +1,5 @@
+import pytest
+
 from topology import names
 
 
@@ -8,6 +10,24 @@ def test_a_lane_has_a_queue_under_email() -> None:
         "email.standard",
         "email.bulk",
     ]
+
+
+@pytest.mark.parametrize(
+    ("queue", "key"),
+    [
+        ("email.bulk.acme", "bulk.acme"),
+        ("email.critical.0-a", "critical.0-a"),
+        ("email.bulk", None),
+        ("email.ingest.critical", None),
+        ("email.bulk.", None),
+        ("email.bulk.a.b", None),
+        ("email.slow.acme", None),
+        ("bulk.acme", None),
+    ],
+)
+def test_a_tenants_queue_is_known_by_its_name(queue: str, key: str | None) -> None:
+    assert names.tenant_lane_key(queue) == key
+    assert key is None or names.lane_queue(key) == queue
 
 
 def test_a_delay_step_names_its_exchange_and_its_queue() -> None:

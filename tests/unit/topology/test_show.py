@@ -15,6 +15,10 @@ def test_every_entity_is_shown_with_its_arguments_and_why() -> None:
     assert all(binding.routing_key in shown for binding in topology.bindings)
 
 
+def test_the_queues_of_tenants_are_shown_by_their_pattern() -> None:
+    assert "email.<lane>.<tenant>" in show(postroom_topology(), width=200)
+
+
 def test_the_permissions_are_shown() -> None:
     shown = show(postroom_topology(), width=200)
     assert "policymaker" in shown

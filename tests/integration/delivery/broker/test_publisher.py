@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -99,6 +100,43 @@ def test_each_message_has_a_verdict_of_its_own(vhost: VirtualHost) -> None:
     first, after = asyncio.run(publish())
     assert first == [R, C] * 50
     assert after == [C]
+
+
+def test_a_tenants_queue_is_there_before_its_first_message_also_after_a_delay(vhost: VirtualHost) -> None:
+    def of_acme(*, exchange: str = names.EMAIL_EXCHANGE) -> Outgoing:
+        return replace(message(lane="bulk.acme", exchange=exchange), lane_key="bulk.acme")
+
+    async def publish() -> list[Verdict]:
+        async with publishing(vhost.url) as publisher:
+            delayed = await publisher.publish([of_acme(exchange="delay.1s")] * 3)
+            await until(lambda: vhost.depth("email.bulk.acme") == 3, what="the delayed are there")
+            return delayed + await publisher.publish([of_acme()] * 3)
+
+    assert asyncio.run(publish()) == [C] * 6
+    assert vhost.depth("email.bulk.acme") == 6
+    assert vhost.depth("unrouted") == 0
+
+
+def test_a_tenants_queue_that_somebody_deleted_is_made_again(vhost: VirtualHost) -> None:
+    of_acme = replace(message(lane="bulk.acme"), lane_key="bulk.acme")
+
+    async def publish() -> None:
+        async with publishing(vhost.url) as publisher:
+            assert await publisher.publish([of_acme]) == [C]
+            await asyncio.to_thread(
+                vhost.server.management.request, "DELETE", "queues", vhost.name, "email.bulk.acme"
+            )
+            assert await publisher.publish([of_acme]) == [R]
+            loop = asyncio.get_running_loop()
+
+            def is_confirmed() -> bool:
+                """As the relay does."""
+                again = asyncio.run_coroutine_threadsafe(publisher.publish([of_acme]), loop)
+                return again.result(30) == [C]
+
+            await until(is_confirmed, what="its queue is there again")
+
+    asyncio.run(publish())
 
 
 def test_a_reply_that_nobody_awaits_is_no_fault(vhost: VirtualHost) -> None:

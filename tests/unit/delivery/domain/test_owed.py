@@ -29,6 +29,11 @@ def test_what_is_not_due_yet_is_delayed_and_keeps_its_lane(to: OwedTo) -> None:
     assert found.routing_key == "bulk"
 
 
+@pytest.mark.parametrize("due_in", [0.0, 4.0])
+def test_a_tenants_email_goes_into_its_own_queue_of_the_lane_at_once_or_after_a_delay(due_in: float) -> None:
+    assert _route(lane=Lane.BULK, tenant_id="acme", due_in=due_in).routing_key == "bulk.acme"
+
+
 def test_a_debt_that_is_paid_late_waits_only_for_what_is_left() -> None:
     owed = owed_email(to=OwedTo.DELAY, due_at=NOW + seconds(30))
     assert route(owed, now=NOW + seconds(29.5), steps=STEPS).delay == STEPS[0]

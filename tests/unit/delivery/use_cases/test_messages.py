@@ -123,6 +123,13 @@ def test_an_email_to_wait_goes_into_a_delay_with_its_lane_as_the_key() -> None:
     assert (message.exchange, message.routing_key, message.priority) == ("delay.5s", "critical", 4)
 
 
+@pytest.mark.parametrize("to", [OwedTo.LANE, OwedTo.DELAY])
+def test_what_is_for_a_tenants_queue_says_so_that_it_is_there_in_time(to: OwedTo) -> None:
+    message = _message(to=to, due_at=NOW + seconds(3), lane=Lane.BULK, tenant_id="acme", attempts=1)
+    assert (message.exchange, message.lane_key) == ("delay.5s", "bulk.acme")
+    assert _message(to=OwedTo.DEAD, tenant_id="acme").lane_key is None
+
+
 @pytest.mark.parametrize(("to", "key"), [(OwedTo.DEAD, "dead"), (OwedTo.HELD, "held")])
 def test_a_letter_tells_an_operator_what_happened(to: OwedTo, key: str) -> None:
     message = _message(
