@@ -18,7 +18,6 @@ class SendHeadersSchema(Schema):
         data_key="Prefer",
         metadata={
             "description": f"wait=<seconds>: wait for the provider's answer, {MAX_WAIT} s at most (RFC 7240)",
-            "example": "wait=1",
         },
     )
     idempotency_key = fields.String(

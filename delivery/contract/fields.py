@@ -108,6 +108,8 @@ class Uuid(fields.Field[str]):
 
 
 class WholeNumber(fields.Field[int]):
+    """``5``, or ``5.0``, which to JSON is the same."""
+
     default_error_messages = {"range": "must be a whole number between {least} and {most}"}  # noqa: RUF012
 
     def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
@@ -121,9 +123,10 @@ class WholeNumber(fields.Field[int]):
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not self._least <= value <= self._most:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not self._least <= value <= self._most or value != int(value):
             raise self.make_error("range", least=self._least, most=self._most)
-        return value
+        return int(value)
 
 
 class Choice(fields.Field[str]):

@@ -20,7 +20,9 @@ class SendSchema(Schema):
 
     class Meta:
         unknown = RAISE
-        between_fields: ClassVar[JsonSchema] = {"not": {"required": ["expires_at", "ttl"]}}
+        between_fields: ClassVar[JsonSchema] = {
+            "dependentSchemas": {"ttl": {"properties": {"expires_at": False}}}
+        }
 
     sender = Address(required=True)
     recipient = Address(required=True)

@@ -203,10 +203,14 @@ def test_a_lane_is_one_of_four(given: object) -> None:
     assert _reason(raw) == "lane must be one of critical, transactional, standard, bulk"
 
 
-@pytest.mark.parametrize("given", [-1, 4, 1.0, 1e400, "1", True, False, 10**100, [1]])
+@pytest.mark.parametrize("given", [-1, 4, 1.5, 1e400, "1", True, False, 10**100, [1]])
 def test_a_priority_is_a_whole_number_from_0_to_3(given: object) -> None:
     raw = json.dumps({**VALID, "priority": given}).replace("Infinity", "1e400").encode()
     assert _reason(raw) == "priority must be a whole number between 0 and 3"
+
+
+def test_a_number_may_be_written_with_a_point() -> None:
+    assert _parse(_body(priority=3.0)).priority == 3
 
 
 @pytest.mark.parametrize("given", [0, -1, MAX_TTL_SECONDS + 1, 10**30, 0.5, "60", True])

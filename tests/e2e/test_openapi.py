@@ -1,0 +1,89 @@
+"""The real API does what its description says: schemathesis calls it, right and wrong, with all checks."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Whole
+from tests.harness import openapi_hooks
+
+KEY = "a-key"
+TOKEN = "a-token"
+SECRET = "a-secret"
+EXAMPLES = 15
+"""Of each route, in each of the phases that make up their own."""
+
+# Keys that it makes up would be refused beside the one that it is given, and nothing else be tested.
+CONFIG = f"""
+[generation]
+with-security-parameters = false
+
+[[operations]]
+include-path = "/webhooks/mail-delivery-service/{{token}}"
+parameters = {{ "path.token" = "{TOKEN}" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(start_whole: Callable[..., Whole]) -> Whole:
+    """No consumers: what is accepted stays queued, and can be canceled."""
+    started: Whole = start_whole(
+        consumers=0, api_key=KEY, webhook_secrets=[SECRET], env={"WEBHOOK_PATH_TOKENS": TOKEN}
+    )
+    started.database["tenants"].insert_one(
+        {
+            "_id": "default",
+            "lanes": ["critical", "transactional", "standard", "bulk"],
+            "senders": [],
+            "amqp_users": [],
+            "sender_default": "shop@example.com",
+        }
+    )
+    return started
+
+
+def test_schemathesis_finds_nothing(whole: Whole, tmp_path: Path) -> None:
+    config, report = tmp_path / "schemathesis.toml", tmp_path / "calls.har"
+    config.write_text(CONFIG, encoding="utf-8")
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"]
+    command += [f"{whole.system.wiring.api_url}/openapi.json", "--header", f"Authorization: Bearer {KEY}"]
+    command += ["--checks", "all", "--mode", "all", "--max-examples", str(EXAMPLES), "--no-color"]
+    command += ["--report", "har", "--report-har-path", str(report)]
+    environ = {**os.environ, "SCHEMATHESIS_HOOKS": openapi_hooks.__name__, openapi_hooks.SECRET: SECRET}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    assert "No issues found" in done.stdout
+    check_that_it_came_through(whole.system.api.get("/openapi.json").json(), report)
+
+
+def check_that_it_came_through(document: Mapping[str, Any], report: Path) -> None:
+    """All checks pass where everything is refused at the door: right calls must succeed, wrong ones fail."""
+    answers = answers_by_route(document, report)
+    called = {path: methods for path, methods in document["paths"].items() if path != "/openapi.json"}
+    for path, methods in called.items():
+        for method, operation in methods.items():
+            statuses = answers[method.upper(), path]
+            assert any(status < 300 for status in statuses), (method, path, statuses)
+            if "requestBody" in operation:
+                assert statuses[400] > EXAMPLES // 2, (method, path, statuses)
+
+
+def answers_by_route(document: Mapping[str, Any], report: Path) -> dict[tuple[str, str], Counter[int]]:
+    """How often each route, as the document writes it, answered with which status."""
+    patterns = {re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)): path for path in sorted(document["paths"])}
+    answers: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+    for call in json.loads(report.read_text(encoding="utf-8"))["log"]["entries"]:
+        called = re.sub(r"^https?://[^/]+|\?.*$", "", call["request"]["url"])
+        for pattern, path in patterns.items():
+            if re.fullmatch(pattern, called):
+                answers[call["request"]["method"], path][call["response"]["status"]] += 1
+                break
+    return answers
