@@ -3,38 +3,24 @@
 import asyncio
 import json
 import uuid
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakValueDictionary
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
-from aio_pika.exceptions import (
-    AMQPError,
-    ChannelClosed,
-    ChannelInvalidStateError,
-    ChannelNotFoundEntity,
-    DeliveryError,
-    PublishError,
-)
+from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
 from aiormq.exceptions import ChannelAccessRefused
 
+from postroom_client.amqp_line import EXCHANGE, LOST, REPLIES, Line, is_own_cancellation
 from postroom_client.emails import PlainEmail
 from postroom_client.errors import Denied, NoReply, NotTaken, PostroomError, Unconfirmed, Unroutable
 
 LANES = ("critical", "transactional", "standard", "bulk")
 
-_EXCHANGE = "email.ingest"
-_REPLIES = "amq.rabbitmq.reply-to"
-"""Direct reply-to: answers come over this channel, without a queue. https://www.rabbitmq.com/docs/direct-reply-to"""
-
-_FAREWELL = 1.0
-"""Seconds for closing a connection in order."""
-
-_LOST = (AMQPError, ChannelInvalidStateError, ConnectionError, OSError, RuntimeError, TimeoutError)
-"""What aio-pika raises where a connection is lost, can't be had, or says nothing."""
+_LONGEST_ID = 255
+_LARGEST_BODY = 12 * 1024 * 1024
+"""Bytes. postroom denies smaller ones, too, as it is configured."""
 
 
 class AmqpSender:
@@ -68,7 +54,7 @@ class AmqpSender:
         self._confirm_within = confirm_within
         self._reply_within = reply_within
         self._connecting = asyncio.Lock()
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> "AmqpSender":
@@ -101,13 +87,18 @@ class AmqpSender:
         if lane not in LANES:
             raise ValueError(f"lane must be one of {', '.join(LANES)}")
         message_id = uuid.uuid4().hex if message_id is None else message_id
+        if not 1 <= len(message_id.encode()) <= _LONGEST_ID:
+            raise ValueError(f"message_id must have 1 to {_LONGEST_ID} bytes")
+        body = email.as_bytes()
+        if len(body) > _LARGEST_BODY:  # else the broker closes the channel, under all that are on it
+            raise ValueError(f"the email is larger than {_LARGEST_BODY} bytes")
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         message = aio_pika.Message(
-            email.as_bytes(),
+            body,
             content_type="application/json",
             message_id=message_id,
             user_id=self._user,
-            reply_to=_REPLIES,
+            reply_to=REPLIES,
             correlation_id=uuid.uuid4().hex,
             headers=dict(headers),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
@@ -138,7 +129,7 @@ class AmqpSender:
         finally:
             line.forget(str(message.correlation_id))
 
-    async def _publish(self, line: "_Line", message: aio_pika.Message, *, routing_key: str) -> None:
+    async def _publish(self, line: Line, message: aio_pika.Message, *, routing_key: str) -> None:
         try:
             await line.exchange.publish(message, routing_key, timeout=self._confirm_within)
         except PublishError as error:
@@ -146,95 +137,39 @@ class AmqpSender:
         except DeliveryError as error:
             raise NotTaken("the broker refused it") from error
         except ChannelNotFoundEntity as error:
-            raise Unroutable(f"the broker has no exchange {_EXCHANGE}") from error
+            raise Unroutable(f"the broker has no exchange {EXCHANGE}") from error
         except ChannelAccessRefused as error:
-            raise NotTaken(f"{self._user} may not publish to {_EXCHANGE}") from error
+            raise NotTaken(f"{self._user} may not publish to {EXCHANGE}") from error
         except ChannelClosed as error:  # maybe for the fault of another one on it
             raise Unconfirmed(f"the broker closed the channel: {error}") from error
-        except _LOST as error:
+        except LOST as error:
             await self._drop(line)
             raise Unconfirmed(f"no confirm: {type(error).__name__}") from error
         except asyncio.CancelledError:
-            if _is_own_cancellation():
+            if is_own_cancellation():
                 raise
             await self._drop(line)
             raise Unconfirmed("no confirm: the connection was lost") from None
 
-    async def _connected(self) -> "_Line":
+    async def _connected(self) -> Line:
         async with self._connecting:
             if self._line is None or self._line.is_lost:
                 await self.close()
                 try:
-                    self._line = await asyncio.wait_for(_Line.open(self._url), self._confirm_within)
-                except _LOST as error:
+                    self._line = await asyncio.wait_for(Line.open(self._url), self._confirm_within)
+                except LOST as error:
                     raise NotTaken(f"no connection to the broker: {type(error).__name__}") from error
                 except asyncio.CancelledError:
-                    if _is_own_cancellation():
+                    if is_own_cancellation():
                         raise
                     raise NotTaken("no connection to the broker: it was lost again") from None
             return self._line
 
-    async def _drop(self, line: "_Line") -> None:
+    async def _drop(self, line: Line) -> None:
         """A confirm that comes too late must be taken for nobody else's."""
         if self._line is line:
             self._line = None
         await line.close()
-
-
-class _Line:
-    """A connection with its channel, and who waits for a reply on it."""
-
-    def __init__(
-        self, connection: AbstractConnection, channel: AbstractChannel, exchange: AbstractExchange
-    ) -> None:
-        self.exchange = exchange
-        self._connection = connection
-        self._channel = channel
-        self._awaited: dict[str, asyncio.Future[bytes]] = {}
-        channel.close_callbacks.add(self._lost)
-
-    @classmethod
-    async def open(cls, url: str) -> "_Line":
-        connection = await aio_pika.connect(url)
-        try:
-            channel = await connection.channel(on_return_raises=True)
-            line = cls(connection, channel, await channel.get_exchange(_EXCHANGE, ensure=False))
-            replies = await channel.get_queue(_REPLIES, ensure=False)
-            await replies.consume(line._keep, no_ack=True)
-        except BaseException:
-            await connection.close()
-            raise
-        return line
-
-    @property
-    def is_lost(self) -> bool:
-        return self._connection.is_closed or self._channel.is_closed
-
-    def awaited(self, correlation_id: str) -> "asyncio.Future[bytes]":
-        """What becomes the reply. A lost connection makes it Unconfirmed: replies to it reach nobody."""
-        future = self._awaited[correlation_id] = asyncio.get_running_loop().create_future()
-        return future
-
-    def forget(self, correlation_id: str) -> None:
-        future = self._awaited.pop(correlation_id)
-        if future.done() and not future.cancelled():
-            future.exception()  # looked at, so that asyncio does not complain
-
-    async def close(self) -> None:
-        """In order if the broker still answers."""
-        self._lost()
-        with suppress(*_LOST):
-            await asyncio.wait_for(self._connection.close(), _FAREWELL)
-
-    async def _keep(self, message: AbstractIncomingMessage) -> None:
-        future = self._awaited.get(message.correlation_id or "")
-        if future is not None and not future.done():
-            future.set_result(message.body)
-
-    def _lost(self, *_: object) -> None:
-        for future in self._awaited.values():
-            if not future.done():
-                future.set_exception(Unconfirmed("the connection was lost before postroom's reply"))
 
 
 def _email_id(reply: bytes) -> str:
@@ -243,9 +178,3 @@ def _email_id(reply: bytes) -> str:
     if answer.get("status") != "accepted":
         raise Denied(str(answer.get("reason", "no reason given")))
     return str(answer["request_id"])
-
-
-def _is_own_cancellation() -> bool:
-    """Whether the CancelledError at hand is this very task's: aio-pika reports some lost connections so."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

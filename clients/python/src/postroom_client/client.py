@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from postroom_client.emails import FINAL, Batch, Email, EmailState, Json, in_utc, read_batch
+from postroom_client.emails import Batch, Email, EmailState, Json, in_utc, read_batch
 from postroom_client.errors import NotFinal, PostroomError, UnexpectedAnswer
 from postroom_client.retries import Patience
 from postroom_client.transport import Call, Transport
@@ -20,6 +20,9 @@ _FIRST_LOOK, _LONGEST_WAIT = 0.1, 2.0
 """Seconds between two looks at an email that is awaited: these at first, half as much again each time."""
 
 _LONGEST_KEY = 256
+
+_UNDER_WAY = "processing"
+"""What GET /status says of an email that has not come to its end."""
 
 T = TypeVar("T")
 
@@ -80,22 +83,25 @@ class Emails:
 
     def get(self, email_id: str) -> EmailState:
         """Where the email stands now."""
-        return self._get(email_id, within=None)
+        call = Call(method="GET", path=_path(email_id), may_repeat=True)
+        return _read(self._transport.call(call), _state)
 
     def wait_until_final(self, email_id: str, timeout: float = 60.0) -> EmailState:
-        """Wait, at most timeout seconds, until the email came to its end. Raises NotFinal after that."""
+        """Wait, at most timeout seconds, until the email came to its end, sent or not. Raises NotFinal.
+
+        An email whose provider tells nothing of deliveries is at its end when the provider has taken it.
+        """
         ends = time.monotonic() + timeout
         pause, state = _FIRST_LOOK, None
         while True:
             try:
-                standing = self._get(email_id, within=max(0.0, ends - time.monotonic()))
+                status, state = self._look(email_id, within=max(0.0, ends - time.monotonic()))
             except PostroomError as error:
                 if state is None or not error.is_passing:
                     raise
                 raise NotFinal(email_id, state) from error
-            if standing.is_final:
-                return standing
-            state = standing.state
+            if status != _UNDER_WAY:
+                return self.get(email_id)
             if time.monotonic() + pause >= ends:
                 raise NotFinal(email_id, state)
             time.sleep(pause * random.uniform(0.8, 1.0))
@@ -121,9 +127,11 @@ class Emails:
             error.idempotency_key = call.headers["Idempotency-Key"]
             raise
 
-    def _get(self, email_id: str, *, within: float | None) -> EmailState:
-        call = Call(method="GET", path=_path(email_id), may_repeat=True)
-        return _read(self._transport.call(call, within=within), _state)
+    def _look(self, email_id: str, *, within: float) -> tuple[str, str]:
+        """postroom's summary of where the email stands, and its exact state."""
+        call = Call(method="GET", path=f"/status/{quote(email_id, safe='')}", may_repeat=True)
+        answer = self._transport.call(call, within=within)
+        return _read(answer, lambda answer: (str(answer["status"]), str(answer["detail"])))
 
 
 def _sending(path: str, body: Any, *, key: str | None, headers: Mapping[str, str] | None = None) -> Call:
@@ -140,12 +148,10 @@ def _path(email_id: str) -> str:
 
 
 def _state(answer: Json) -> EmailState:
-    state = str(answer["state"])
     return EmailState(
         email_id=str(answer["id"]),
-        state=state,
+        state=str(answer["state"]),
         status=str(answer["latestStatus"]),
-        is_final=state in FINAL,
         answer=answer,
     )
 

@@ -9,22 +9,6 @@ from typing import Any
 
 Json = dict[str, Any]
 
-FINAL = frozenset(
-    (
-        "delivered",
-        "bounced",
-        "complained",
-        "rejected",
-        "failed",
-        "dead",
-        "held",
-        "suppressed",
-        "canceled",
-        "expired",
-    )
-)
-"""The states from which only a person or a late report of the provider leads anywhere else."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
@@ -142,7 +126,6 @@ class EmailState:
     email_id: str
     state: str
     status: str
-    is_final: bool
     answer: Json
 
 

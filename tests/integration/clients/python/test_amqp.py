@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import aio_pika
@@ -242,10 +243,18 @@ def test_a_sender_that_postroom_would_take_nothing_of_is_not_made(url: str, serv
         AmqpSender(url, service=service)
 
 
-def test_a_lane_that_is_none_is_refused(declared: VirtualHost) -> None:
+def test_what_the_broker_could_not_carry_is_refused_and_spoils_nothing(declared: VirtualHost) -> None:
+    huge = replace(EMAIL, message="x" * 13 * 1024 * 1024)
+
     async def send(sender: AmqpSender) -> str:
         with pytest.raises(ValueError, match="lane"):
             await sender.send(EMAIL, lane="urgent")
-        return "refused"
+        for message_id in ("", "x" * 256):
+            with pytest.raises(ValueError, match="message_id"):
+                await sender.send(EMAIL, message_id=message_id)
+        with pytest.raises(ValueError, match="larger than"):
+            await sender.send(huge)
+        async with answering(declared, accepted):
+            return await sender.send(EMAIL, message_id="order-1")
 
-    assert with_sender(declared.service_url, send) == "refused"
+    assert with_sender(declared.service_url, send) == "id of order-1"

@@ -268,14 +268,26 @@ def test_many_threads_in_a_storm_get_each_email_through_once(
 # Waiting for the end
 
 
-def looks(*states: str) -> list[Answer]:
-    return [Answer(200, {"id": "x", "state": state, "latestStatus": state.upper()}) for state in states]
+def looks(*details: str) -> list[Answer]:
+    return [Answer(200, {"status": "processing", "detail": detail}) for detail in details]
 
 
-def test_an_email_is_awaited_to_its_end(server: ScriptedServer, postroom: Postroom) -> None:
-    server.answers(*looks("queued", "submitting"), PASSING["503"], *looks("submitted", "delivered"))
+@pytest.mark.parametrize(
+    ("status", "detail"), [("sent", "delivered"), ("sent", "submitted"), ("failed", "dead")]
+)
+def test_an_email_is_awaited_to_its_end(
+    server: ScriptedServer, postroom: Postroom, status: str, detail: str
+) -> None:
+    server.answers(
+        *looks("queued", "submitting"),
+        PASSING["503"],
+        *looks("submitted"),
+        Answer(200, {"status": status, "detail": detail}),
+        Answer(200, {"id": "x", "state": detail, "latestStatus": "ITS WORD"}),
+    )
     standing = postroom.emails.wait_until_final("x", timeout=30)
-    assert (standing.state, standing.status, standing.is_final) == ("delivered", "DELIVERED", True)
+    assert (standing.state, standing.status) == (detail, "ITS WORD")
+    assert [request.path for request in server.received] == ["/status/x"] * 5 + ["/api/v1/emails/x"]
 
 
 def test_an_email_that_does_not_end_in_time_is_told_with_its_last_state(
