@@ -121,7 +121,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         emails=Emails(db, hash_key=config.recipient_hash_key),
         attachments=Attachments(db),
         claims=Claims(db),
-        events=ProviderEvents(db),
+        events=ProviderEvents(db, hash_key=config.recipient_hash_key),
         reported=ReportedEmails(db),
         waiting=WaitingEmails(db),
         scheduled=ScheduledEmails(db),

@@ -232,6 +232,9 @@ def _read_api(env: Section, section: Section) -> ApiConfig:
 
 def _read_provider(env: Section, section: Section) -> ProviderConfig:
     ceiling = section.integer("max_in_flight", 32, least=1, most=4096)
+    # The environment goes first: it comes with the provider's address.
+    in_file = section.choices("extra_fields", (), allowed=EXTRA_FIELDS)
+    extra_fields = env.chosen_words("PROVIDER_EXTRA_FIELDS", allowed=EXTRA_FIELDS) or in_file
     return ProviderConfig(
         name=section.text("name", "mail-delivery-service"),
         url=env.text("PROVIDER_URL", "http://127.0.0.1:8081", check=_scheme("http", "https")).rstrip("/"),
@@ -239,7 +242,7 @@ def _read_provider(env: Section, section: Section) -> ProviderConfig:
         total_timeout=section.duration("total_timeout", "15s", parse=parse_duration),
         min_in_flight=section.integer("min_in_flight", min(4, ceiling), least=1, most=4096),
         max_in_flight=ceiling,
-        extra_fields=frozenset(section.choices("extra_fields", (), allowed=EXTRA_FIELDS)),
+        extra_fields=frozenset(extra_fields),
         reports_deliveries=section.boolean("reports_deliveries", True),
         webhook_secrets=env.words("WEBHOOK_SECRETS"),
         webhook_path_tokens=env.words("WEBHOOK_PATH_TOKENS"),

@@ -56,6 +56,13 @@ class Section:
         value = self._get(key, "")
         return tuple(word.strip() for word in value.split(",") if word.strip())
 
+    def chosen_words(self, key: str, *, allowed: Sequence[str]) -> tuple[str, ...]:
+        """A comma-separated list of some of these."""
+        words = self.words(key)
+        if not set(words) <= set(allowed):
+            return self._wrong(key, f"may hold only {', '.join(allowed)}", ())
+        return words
+
     def boolean(self, key: str, default: bool) -> bool:
         value = self._get(key, default)
         return value if isinstance(value, bool) else self._wrong(key, "must be true or false", default)

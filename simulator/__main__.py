@@ -46,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--webhook-retry-delays", default="1,4,15,40", help="seconds before each further try")
     parser.add_argument("--webhook-concurrency", type=int, default=32)
     parser.add_argument("--faults", default="{}", help="fault settings: JSON, or the path of a JSON file")
-    parser.add_argument("--extended", action="store_true", help="also take subject and text")
+    parser.add_argument(
+        "--extended",
+        action="store_true",
+        help="also take subject, html, several recipients, headers, attachments …",
+    )
     parser.add_argument("--seed", type=int, help="makes what is drawn by chance repeatable")
     return parser
 

@@ -55,6 +55,7 @@ class Plan:
 
     `reports` are sent in order, each after the one before it was answered or given up; the first of them is
     what the status endpoint says. The whole row is sent `copies` times over, side by side; 0 loses it.
+    They tell `about` whom they are where an email has several recipients.
     """
 
     answer: Answer = ACCEPTED
@@ -64,3 +65,4 @@ class Plan:
     copies: int = 1
     webhook_delay: float = 0.0
     webhook_first: bool = False
+    about: str | None = None

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -12,7 +14,7 @@ from simulator.plans import Acceptance, Answer, Plan
 from simulator.status_budget import StatusBudget, StatusCall, StatusLog
 from simulator.submission_body import BodyError, parse_body
 from simulator.submissions import Submission, SubmissionLog
-from simulator.tag_parser import Tag, TagError, parse_recipient
+from simulator.tag_parser import Tag, TagError, parse_further, parse_recipient
 from simulator.webhooks import WebhookCourier
 
 DOWN = Answer("down", 503, b'{"error":"down"}')
@@ -91,16 +93,26 @@ class Provider:
         capacity = self.faults.capacity
         return capacity is not None and capacity.beyond is Beyond.REFUSED and self._at_work >= capacity.calls
 
-    async def _carry_out(self, log: SubmissionLog, submission: Submission, tags: tuple[Tag, ...]) -> Answer:
-        plan = self._planner.plan(request_id=submission.request_id, tags=tags)
+    async def _carry_out(
+        self, log: SubmissionLog, submission: Submission, tags: Sequence[tuple[Tag, ...]]
+    ) -> Answer:
+        plans = self._plans(submission, tags)
+        plan = plans[0]
         submission.answer = plan.answer.name
         if plan.latency and not plan.answer.skips_latency:
             await asyncio.sleep(plan.latency * self._slowness())
         if plan.answer.acceptance is Acceptance.BEFORE_THE_ANSWER:
-            await self._accept(log, submission, plan)
+            await self._accept(log, submission, plans)
         elif plan.answer.acceptance is Acceptance.AFTER_THE_ANSWER:
-            self._accept_later(log, submission, plan)
+            self._accept_later(log, submission, plans)
         return plan.answer
+
+    def _plans(self, submission: Submission, tags: Sequence[tuple[Tag, ...]]) -> list[Plan]:
+        """For each recipient the plan of its delivery; the first one's decides the answer, too."""
+        plans = [self._planner.plan(request_id=submission.request_id, tags=each) for each in tags]
+        if len(plans) == 1:
+            return plans
+        return [replace(plan, about=who) for plan, who in zip(plans, submission.recipients, strict=True)]
 
     def _slowness(self) -> float:
         """By how much latency grows for the submissions that are at work now."""
@@ -109,46 +121,57 @@ class Provider:
             return 1.0
         return max(1.0, self._at_work / max(capacity.calls, 1))
 
-    def _read(self, raw: bytes) -> tuple[Submission, tuple[Tag, ...], tuple[str, ...]]:
+    def _read(self, raw: bytes) -> tuple[Submission, list[tuple[Tag, ...]], tuple[str, ...]]:
+        """The submission, the tags of each recipient, and the mistakes."""
         received_at = time.time()
         try:
             body = parse_body(raw, extended=self._extended)
         except BodyError as error:
-            return Submission(error.request_id, "", 0, received_at), (), error.mistakes
-        submission = Submission(body.request_id, body.recipient, body.message_length, received_at)
+            return Submission(error.request_id, "", 0, received_at), [], error.mistakes
+        submission = Submission(
+            body.request_id,
+            body.recipient,
+            body.message_length,
+            received_at,
+            recipients=body.recipients,
+            extra=body.extra,
+        )
         try:
-            return submission, parse_recipient(body.recipient), ()
+            first, *further = body.recipients
+            return submission, [parse_recipient(first), *(parse_further(each) for each in further)], ()
         except TagError as error:
-            return submission, (), error.mistakes
+            return submission, [], error.mistakes
 
-    async def _accept(self, log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+    async def _accept(self, log: SubmissionLog, submission: Submission, plans: Sequence[Plan]) -> None:
         log.accept(submission, at=time.time())
-        if plan.webhook_first:
-            self._end_delivery(log, submission, plan)
-            await self._courier.send_now(submission, plan)
-        else:
-            self._courier.send_later(
-                submission,
-                plan,
-                shuffle=self.faults.webhook_shuffle,
-                when_due=partial(self._end_delivery, log, submission, plan),
-            )
+        for plan in plans:
+            if plan.webhook_first:
+                self._end_delivery(log, submission, plan)
+                await self._courier.send_now(submission, plan)
+            else:
+                self._courier.send_later(
+                    submission,
+                    plan,
+                    shuffle=self.faults.webhook_shuffle,
+                    when_due=partial(self._end_delivery, log, submission, plan),
+                )
 
-    def _accept_later(self, log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+    def _accept_later(self, log: SubmissionLog, submission: Submission, plans: Sequence[Plan]) -> None:
         self._pending_accepts += 1
-        asyncio.get_running_loop().call_later(plan.accept_after, self._accept_late, log, submission, plan)
+        loop = asyncio.get_running_loop()
+        loop.call_later(plans[0].accept_after, self._accept_late, log, submission, plans)
 
-    def _accept_late(self, log: SubmissionLog, submission: Submission, plan: Plan) -> None:
+    def _accept_late(self, log: SubmissionLog, submission: Submission, plans: Sequence[Plan]) -> None:
         if log is not self.log:
             return
         self._pending_accepts -= 1
-        task = asyncio.get_running_loop().create_task(self._accept(log, submission, plan))
+        task = asyncio.get_running_loop().create_task(self._accept(log, submission, plans))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
     @staticmethod
     def _end_delivery(log: SubmissionLog, submission: Submission, plan: Plan) -> None:
-        log.finish(submission.request_id, plan.reports[0])
+        log.finish(submission.request_id, plan.reports[0], recipients=len(submission.recipients))
 
     def answer_status(self, request_id: str) -> tuple[int, str]:
         """Spends from the budget and says what is known: an HTTP status and, with 200 and 404, the STATUS."""

@@ -17,7 +17,7 @@ from simulator.provider import Provider
 from simulator.provider_routes import ProviderRoutes
 from simulator.webhooks import WebhookCourier, WebhookOptions
 
-LARGEST_BODY = 8 * 1024 * 1024
+LARGEST_BODY = 24 * 1024 * 1024
 GRACE_S = 0.2
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from simulator.plans import Report
 
+_BEST = [Report.DELIVERED, Report.FAILED, Report.REJECTED]
+
 
 class WebhookTry(NamedTuple):
     """One webhook call. `at` in epoch seconds; `result` is the HTTP status, or why there was none.
@@ -17,6 +19,7 @@ class WebhookTry(NamedTuple):
     report: Report
     at: float
     result: int | str
+    about: str | None = None
 
 
 @dataclass(slots=True)
@@ -24,7 +27,7 @@ class Submission:
     """One `POST /api/emails`. Times in epoch seconds; None for what has not happened.
 
     `answer` is what it decided on arrival: "accepted", a tag's name, "down" or "invalid"; `answer_status` is
-    the HTTP status once it was sent.
+    the HTTP status once it was sent. `recipients` and `extra`: see SubmissionBody.
     """
 
     request_id: str
@@ -36,6 +39,8 @@ class Submission:
     answered_at: float | None = None
     accepted_at: float | None = None
     webhooks: list[WebhookTry] | None = None
+    recipients: tuple[str, ...] = ()
+    extra: dict[str, object] | None = None
 
     def add_webhook(self, webhook: WebhookTry) -> None:
         if self.webhooks is None:
@@ -51,6 +56,7 @@ class SubmissionLog:
         self._accepted = 0
         self._status: dict[str, str] = {}
         self._duplicates: dict[str, None] = {}
+        self._ended: dict[str, list[Report]] = {}
 
     def add(self, submission: Submission) -> None:
         self.submissions.append(submission)
@@ -62,9 +68,16 @@ class SubmissionLog:
             self._duplicates[submission.request_id] = None
         self._status[submission.request_id] = "ACCEPTED"
 
-    def finish(self, request_id: str, report: Report) -> None:
-        """The email's delivery ended, whether or not a webhook will tell."""
-        self._status[request_id] = report
+    def finish(self, request_id: str, report: Report, *, recipients: int = 1) -> None:
+        """A delivery of the email ended, whether or not a webhook will tell.
+
+        With the last one the email has a status: DELIVERED if it was to any of its recipients.
+        """
+        ended = [*self._ended.pop(request_id, []), report]
+        if len(ended) < recipients:
+            self._ended[request_id] = ended
+        else:
+            self._status[request_id] = min(ended, key=_BEST.index)
 
     def status(self, request_id: str) -> str | None:
         """What the status endpoint says of an accepted email; None if it never accepted it."""
@@ -96,5 +109,11 @@ def _shown(index: int, submission: Submission) -> dict[str, object]:
         "accepted_at": submission.accepted_at,
         "answer": submission.answer,
         "answer_status": submission.answer_status,
-        "webhooks": [webhook._asdict() for webhook in submission.webhooks or ()],
+        "webhooks": [_shown_webhook(webhook) for webhook in submission.webhooks or ()],
+        **({"recipients": submission.recipients} if len(submission.recipients) > 1 else {}),
+        **({"extra": submission.extra} if submission.extra else {}),
     }
+
+
+def _shown_webhook(webhook: WebhookTry) -> dict[str, object]:
+    return {name: value for name, value in webhook._asdict().items() if name != "about" or value is not None}

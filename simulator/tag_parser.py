@@ -47,6 +47,18 @@ def parse_recipient(recipient: str) -> tuple[Tag, ...]:
     return parse_tags(recipient.rpartition("@")[0].removeprefix(PREFIX).split("+"))
 
 
+def parse_further(recipient: str) -> tuple[Tag, ...]:
+    """The tags in the address of a further recipient of an email, who has no part in the answer.
+
+    Raises TagError.
+    """
+    tags = parse_recipient(recipient)
+    misplaced = [tag.name for tag in tags if tag.axis in (Axis.ANSWER, Axis.LATENCY)]
+    if misplaced:
+        raise TagError(tuple(f"{name} counts only in recipient" for name in misplaced))
+    return tags
+
+
 def parse_tags(texts: list[str]) -> tuple[Tag, ...]:
     """Tags that one email may carry together. Raises TagError with every mistake."""
     tags: list[Tag] = []

@@ -32,6 +32,7 @@ class Letter:
     """A row of reports about one email, to be sent in this order; `failures` counts the tries of the first.
 
     A `lost` one is only noted in the log. `epoch` tells what was pending before a `forget` from the rest.
+    `about`: as in Plan.
     """
 
     submission: Submission
@@ -39,6 +40,7 @@ class Letter:
     epoch: int
     failures: int = 0
     lost: bool = False
+    about: str | None = None
 
 
 def signature(*, secret: bytes, body: bytes) -> str:
@@ -103,8 +105,9 @@ class WebhookCourier:
             return []
         self._pending += max(1, plan.copies)
         if plan.copies == 0:
-            return [Letter(submission, plan.reports, self._epoch, lost=True)]
-        return [Letter(submission, plan.reports, self._epoch) for _ in range(plan.copies)]
+            return [Letter(submission, plan.reports, self._epoch, lost=True, about=plan.about)]
+        letter = Letter(submission, plan.reports, self._epoch, about=plan.about)
+        return [letter] * plan.copies
 
     def _fall_due(self, letters: list[Letter], shuffle: float, when_due: Callable[[], None]) -> None:
         when_due()
@@ -124,9 +127,9 @@ class WebhookCourier:
             return
         started = time.time()
         self._under_way += 1
-        result = "lost" if letter.lost else await self._post(letter.submission.request_id, letter.reports[0])
+        result = "lost" if letter.lost else await self._post(letter)
         self._under_way -= 1
-        letter.submission.add_webhook(WebhookTry(letter.reports[0], started, result))
+        letter.submission.add_webhook(WebhookTry(letter.reports[0], started, result, letter.about))
         if letter.epoch == self._epoch:
             self._go_on(letter, result)
         else:
@@ -150,11 +153,14 @@ class WebhookCourier:
         again = replace(letter, failures=letter.failures + 1)
         asyncio.get_running_loop().call_later(delay, self._due.put_nowait, again)
 
-    async def _post(self, request_id: str, report: Report) -> int | str:
+    async def _post(self, letter: Letter) -> int | str:
         """The HTTP status, or the name of what went wrong."""
         if self._session is None or self._options.url is None:
             raise RuntimeError("the courier was not started")
-        body = json.dumps({"ID": request_id, "STATUS": report}).encode()
+        told = {"ID": letter.submission.request_id, "STATUS": letter.reports[0]}
+        if letter.about is not None:
+            told["RECIPIENT"] = letter.about
+        body = json.dumps(told).encode()
         headers = {"Content-Type": JSON}
         if self._options.secret is not None:
             headers["X-Signature"] = signature(secret=self._options.secret, body=body)

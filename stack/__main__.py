@@ -20,7 +20,13 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     ports = Ports(**{field.name: getattr(arguments, f"{field.name}_port") for field in fields(Ports)})
-    return run(folder=arguments.folder, ports=ports, consumers=arguments.consumers, console=Console())
+    return run(
+        folder=arguments.folder,
+        ports=ports,
+        consumers=arguments.consumers,
+        is_extended=arguments.extended,
+        console=Console(),
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -35,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     run_parser.set_defaults(command=_run)
     _add_folder(run_parser)
     run_parser.add_argument("--consumers", type=int, default=1, metavar="N", help="consumer processes (1)")
+    run_parser.add_argument(
+        "--extended",
+        action="store_true",
+        help="with a provider that takes all fields: subject, html, several recipients, attachments …",
+    )
     for field in fields(Ports):
         run_parser.add_argument(
             f"--{field.name.replace('_', '-')}-port",

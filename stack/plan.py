@@ -88,6 +88,7 @@ def make_plan(
     folder: Path,
     around: Surroundings,
     consumers: int,
+    is_extended: bool = False,
 ) -> Plan:
     """Nothing is started yet. Raises InvalidSettings, and RabbitMQMissing where it is needed."""
     chosen = _choose_ports(ports, given)
@@ -95,7 +96,7 @@ def make_plan(
     return Plan(
         broker=None if given.amqp_url else _broker(chosen, credentials, folder, around),
         store=None if given.mongodb_uri else _store(chosen, folder, around),
-        simulator=None if given.provider_url else _simulator(chosen, wiring, around),
+        simulator=None if given.provider_url else _simulator(chosen, wiring, around, is_extended),
         api=api_part(around, wiring=wiring),
         consumers=tuple(
             consumers_part(around, wiring=wiring, number=number, health_port=port)
@@ -179,11 +180,12 @@ def _store(ports: Ports, folder: Path, around: Surroundings) -> Part:
     )
 
 
-def _simulator(ports: Ports, wiring: Wiring, around: Surroundings) -> Part:
+def _simulator(ports: Ports, wiring: Wiring, around: Surroundings, is_extended: bool) -> Part:
     return simulator_part(
         around,
         port=ports.simulator,
         control_port=ports.simulator_control,
         webhook_url=wiring.webhook_url,
         secret=wiring.webhook_secrets.split(",")[0].strip(),
+        options=["--extended"] if is_extended else [],
     )

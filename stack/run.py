@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from delivery.config import EXTRA_FIELDS
 from stack.announcement import announcement
 from stack.broker import RabbitMQMissing
 from stack.credentials import load_credentials
@@ -22,12 +23,17 @@ _GRACE = "5"
 """Seconds: RabbitMQ takes long to stop, so consumers may not take their usual time over open calls."""
 
 
-def run(*, folder: Path, ports: Ports, consumers: int, console: Console) -> int:
-    """Return the exit status: 0 after a stop that was asked for, 1 otherwise."""
+def run(*, folder: Path, ports: Ports, consumers: int, is_extended: bool, console: Console) -> int:
+    """Return the exit status: 0 after a stop that was asked for, 1 otherwise.
+
+    is_extended: the provider takes all extra fields.
+    """
     home = Home(folder)
     try:
         with home.locked():
-            return _run_locked(home, ports=ports, consumers=consumers, console=console)
+            return _run_locked(
+                home, ports=ports, consumers=consumers, is_extended=is_extended, console=console
+            )
     except (AlreadyRunning, InvalidSettings) as error:
         _say(console, f"postroom: {error}")
     except RabbitMQMissing:
@@ -39,13 +45,15 @@ def run(*, folder: Path, ports: Ports, consumers: int, console: Console) -> int:
     return 1
 
 
-def _run_locked(home: Home, *, ports: Ports, consumers: int, console: Console) -> int:
+def _run_locked(home: Home, *, ports: Ports, consumers: int, is_extended: bool, console: Console) -> int:
     # Whoever held the folder before is gone, but may have been killed before it could clean up.
     end_leftovers(home.owner)
     home.start_new_logs()
     given = read_given(os.environ)
     credentials = load_credentials(home.folder)
     environ = {"CONSUMERS_GRACE_SECONDS": _GRACE, **os.environ}
+    if is_extended:
+        environ["PROVIDER_EXTRA_FIELDS"] = ",".join(EXTRA_FIELDS)
     around = Surroundings(environ=environ, logs=home.logs, owner=home.owner)
     plan = make_plan(
         given,
@@ -54,6 +62,7 @@ def _run_locked(home: Home, *, ports: Ports, consumers: int, console: Console) -
         folder=home.folder,
         around=around,
         consumers=consumers,
+        is_extended=is_extended,
     )
     supervisor = Supervisor(plan, credentials=credentials, owner=home.owner)
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -15,6 +15,7 @@ class MailDeliveryEventSchema(Schema):
 
     ID = Text(required=True, most=200, metadata={"description": "the email's id, as the provider got it"})
     STATUS = Choice(STATUSES, required=True)
+    RECIPIENT = Text(most=1000, metadata={"description": "whom it is about, of several recipients"})
 
 
 class WebhookTokenSchema(Schema):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from delivery.domain.lanes import DEFAULT_PRIORITY, RETRY_PRIORITY, Lane, OnUnknown
+from delivery.domain.recipients import RecipientReport
 from delivery.domain.states import State
 
 DEFAULT_TENANT = "default"
@@ -132,7 +133,8 @@ class Standing:
     """Where an email stands: what a status answer and the fate of a stray message need.
 
     send_at: of one that was scheduled. may_be_sent: a call's outcome stayed unknown, so the provider may have
-    accepted it, whatever became of it since.
+    accepted it, whatever became of it since. recipients: the keyed hashes of several, in the order of its
+    content's; none where there is one. reported: about each of these, in order of arrival.
     """
 
     email_id: str
@@ -150,6 +152,8 @@ class Standing:
     may_be_sent: bool = False
     reason: str | None = None
     is_unreported: bool = False
+    recipients: tuple[str, ...] = ()
+    reported: tuple[RecipientReport, ...] = ()
 
 
 def message_priority(*, priority: int, is_retry: bool) -> int:

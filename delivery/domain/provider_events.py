@@ -11,7 +11,7 @@ class ProviderEvent:
     """One report, as parsed from the provider's own format.
 
     provider_event_id: the provider's id of this event; where it has none, a hash of the content, so that a
-    repeated delivery is the same event.
+    repeated delivery is the same event. recipient: whom it is about, where the provider says so.
     """
 
     provider: str
@@ -19,6 +19,7 @@ class ProviderEvent:
     email_id: str
     report: Report
     raw: str
+    recipient: str | None = None
 
     @property
     def event_id(self) -> str:
@@ -28,9 +29,13 @@ class ProviderEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingEvent:
-    """A stored event that has not been applied to its email yet."""
+    """A stored event that has not been applied to its email yet.
+
+    recipient: the keyed hash of the address it is about, where the provider says so.
+    """
 
     event_id: str
     email_id: str
     report: Report
     received_at: datetime
+    recipient: str | None = None

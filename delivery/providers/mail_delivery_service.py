@@ -3,6 +3,7 @@
 ``POST /api/emails`` with ``{"request_id", "sender", "recipient", "message"}`` answers 200
 ``{"STATUS": "ACCEPTED"}`` or 500 ``{"STATUS": "ERROR"}``, normally within 10 s. It reports back with
 ``{"ID", "STATUS": "DELIVERED|REJECTED|FAILED"}``, signed by HMAC-SHA256 of the raw body in ``X-Signature``.
+Where it takes extra fields, an email to several has a report for each, with its address as ``RECIPIENT``.
 """
 
 import base64
@@ -190,6 +191,8 @@ def parse_events(raw: bytes) -> list[ProviderEvent]:
     faults = _EVENT.validate(parsed)
     if "ID" in faults:
         raise InvalidRequest("missing or wrong ID field")
+    if "RECIPIENT" in faults:
+        raise InvalidRequest("wrong RECIPIENT field")
     if faults:
         raise InvalidRequest(f"STATUS must be one of {', '.join(STATUSES)}")
     try:
@@ -203,6 +206,7 @@ def parse_events(raw: bytes) -> list[ProviderEvent]:
             email_id=parsed["ID"],
             report=_REPORTS[parsed["STATUS"]],
             raw=content.decode(),
+            recipient=parsed.get("RECIPIENT"),
         )
     ]
 

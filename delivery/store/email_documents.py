@@ -9,6 +9,8 @@ from delivery.domain.emails import Attachment, ClaimedEmail, Content, NewEmail, 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.questions import Question
+from delivery.domain.recipients import RecipientReport
+from delivery.domain.reports import Report
 from delivery.domain.states import State
 from delivery.store.client import Document
 
@@ -19,7 +21,8 @@ _OWED = "tenant_id lane priority gen owed due_at attempts waits accepted_at upda
 OWED_FIELDS = dict.fromkeys(_OWED.split(), 1)
 
 _STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_at send_at expires_at reason"
-STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), "may_be_sent", "unreported"], 1)
+_STANDING_AT_TIMES = ["may_be_sent", "unreported", "recipient_hashes", "reported"]
+STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), *_STANDING_AT_TIMES], 1)
 
 
 _ADDRESS_LISTS = frozenset({"to", "cc", "bcc", "reply_to"})
@@ -71,6 +74,7 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
         document["content_hash"] = email.content_hash
     if len(request.content.recipients) > 1:
         document["recipient_hashes"] = hash_recipients(request.content, key=hash_key)
+        document["reports"] = 0
     return document
 
 
@@ -165,6 +169,14 @@ def standing_of(document: Document) -> Standing:
         may_be_sent=document.get("may_be_sent", False),
         reason=document.get("reason"),
         is_unreported=document.get("unreported", False),
+        recipients=tuple(document.get("recipient_hashes", ())),
+        reported=tuple(recipient_report_of(item) for item in document.get("reported", ())),
+    )
+
+
+def recipient_report_of(document: Document) -> RecipientReport:
+    return RecipientReport(
+        recipient=document["recipient"], report=Report(document["report"]), at=document["at"]
     )
 
 

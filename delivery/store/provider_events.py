@@ -14,30 +14,36 @@ from delivery.domain.inserted import Inserted
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.domain.reports import Report
 from delivery.store.client import Document, store_errors
+from delivery.store.email_documents import hash_recipient
 from delivery.store.inserts import insert_new
 
 
 class ProviderEvents:
     """Every method raises StoreUnavailable when the store is away."""
 
-    def __init__(self, db: Database[Document]) -> None:
+    def __init__(self, db: Database[Document], *, hash_key: bytes) -> None:
         self._events = db.provider_events
+        self._hash_key = hash_key
 
     def insert(self, events: Sequence[ProviderEvent], *, now: datetime) -> Inserted:
         """Keep new events; an event that is there already stays as it is."""
-        documents = [
-            {
-                "_id": event.event_id,
-                "provider": event.provider,
-                "email_id": event.email_id,
-                "report": event.report.value,
-                "raw": event.raw,
-                "received_at": now,
-                "pending": True,
-            }
-            for event in {event.event_id: event for event in events}.values()
-        ]
+        unique = {event.event_id: event for event in events}.values()
+        documents = [self._document(event, now=now) for event in unique]
         return insert_new(self._events, documents)
+
+    def _document(self, event: ProviderEvent, *, now: datetime) -> Document:
+        document: Document = {
+            "_id": event.event_id,
+            "provider": event.provider,
+            "email_id": event.email_id,
+            "report": event.report.value,
+            "raw": event.raw,
+            "received_at": now,
+            "pending": True,
+        }
+        if event.recipient is not None:
+            document["recipient_hash"] = hash_recipient(event.recipient, key=self._hash_key)
+        return document
 
     def pending(self, event_ids: Iterable[str]) -> list[PendingEvent]:
         """Those of these events that have not been applied, the oldest first."""
@@ -70,4 +76,5 @@ def _pending_of(document: Document) -> PendingEvent:
         email_id=document["email_id"],
         report=Report(document["report"]),
         received_at=document["received_at"],
+        recipient=document.get("recipient_hash"),
     )

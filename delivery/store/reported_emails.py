@@ -7,6 +7,7 @@ from datetime import datetime
 from pymongo.database import Database
 
 from delivery.domain.emails import Standing
+from delivery.domain.recipients import RecipientReport
 from delivery.domain.reports import REASONS
 from delivery.domain.states import State
 from delivery.store.client import Document, store_errors
@@ -32,20 +33,45 @@ class ReportedEmails:
         complete = True
         with store_errors():
             for (seen, calls, state), email_ids in alike.items():
-                values: Document = {"state": state.value, "updated_at": now}
-                past = {"owed": "", "published": "", "question": ""}
-                if state in REASONS:
-                    values["reason"] = REASONS[state]
-                else:
-                    past["reason"] = ""
                 result = self._emails.update_many(
                     {"_id": {"$in": email_ids}, "state": seen.value, "calls": calls},
-                    {
-                        "$set": values,
-                        "$unset": past,
-                        "$inc": {"attempts": 1 if seen is State.SUBMITTING else 0},
-                        "$push": history_entry(state, at=now, detail="reported by the provider"),
-                    },
+                    _moving(seen, state, now=now),
                 )
                 complete = complete and result.matched_count == len(email_ids)
         return complete
+
+    def apply_to_recipient(self, item: RecipientReport, *, standing: Standing, state: State | None) -> bool:
+        """Note what was reported about one of several recipients, and move their email if that does.
+
+        False when the email was no longer where it stood, or another report had been noted.
+        """
+        seen = standing.state
+        fence = {
+            "_id": standing.email_id,
+            "state": seen.value,
+            "calls": standing.calls,
+            "reports": len(standing.reported),
+        }
+        update: Document = (
+            {"$set": {"updated_at": item.at}} if state is None else _moving(seen, state, now=item.at)
+        )
+        noted = {"recipient": item.recipient, "report": item.report.value, "at": item.at}
+        update["$push"] = {**update.get("$push", {}), "reported": noted}
+        update["$inc"] = {**update.get("$inc", {}), "reports": 1}
+        with store_errors():
+            return self._emails.update_many(fence, update).matched_count == 1
+
+
+def _moving(seen: State, state: State, *, now: datetime) -> Document:
+    values: Document = {"state": state.value, "updated_at": now}
+    past = {"owed": "", "published": "", "question": ""}
+    if state in REASONS:
+        values["reason"] = REASONS[state]
+    else:
+        past["reason"] = ""
+    return {
+        "$set": values,
+        "$unset": past,
+        "$inc": {"attempts": 1 if seen is State.SUBMITTING else 0},
+        "$push": history_entry(state, at=now, detail="reported by the provider"),
+    }

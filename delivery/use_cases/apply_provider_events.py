@@ -9,11 +9,13 @@ from typing import Protocol
 from delivery.domain.emails import Standing
 from delivery.domain.happenings import Happening
 from delivery.domain.provider_events import PendingEvent
+from delivery.domain.recipients import RecipientReport, is_news, state_of_several
 from delivery.domain.reports import state_after
 from delivery.domain.states import State
 
 UNKNOWN_EMAIL = "unknown_email"
 NO_CHANGE = "no_change"
+UNKNOWN_RECIPIENT = "unknown_recipient"
 
 _MAX_ROUNDS = 20
 
@@ -28,6 +30,10 @@ class Standings(Protocol):
 
 class ReportedEmails(Protocol):
     def apply(self, changes: Sequence[tuple[Standing, State]], *, now: datetime) -> bool: ...
+
+    def apply_to_recipient(
+        self, item: RecipientReport, *, standing: Standing, state: State | None
+    ) -> bool: ...
 
 
 def apply_provider_events(
@@ -57,17 +63,35 @@ def apply_provider_events(
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """An event and what it did: the state it led to, or, without one, why it led to none."""
+    """An event and what it did: the state it led to, or, without one, why it led to none.
+
+    about: what it says of one of several recipients, if that is news.
+    """
 
     event: PendingEvent
     standing: Standing | None
     state: State | None
+    about: RecipientReport | None = None
 
     @property
     def effect(self) -> str:
         if self.standing is None:
             return UNKNOWN_EMAIL
-        return self.state.value if self.state is not None else NO_CHANGE
+        if self.state is not None:
+            return self.state.value
+        if self.about is not None:
+            return f"recipient_{self.about.report}"
+        who = self.event.recipient
+        is_stranger = (
+            bool(self.standing.recipients) and who is not None and who not in self.standing.recipients
+        )
+        return UNKNOWN_RECIPIENT if is_stranger else NO_CHANGE
+
+    def is_in(self, standing: Standing | None) -> bool:
+        """Whether an email that stands so has what this was to do."""
+        if self.state is not None and (standing is None or standing.state is not self.state):
+            return False
+        return self.about is None or (standing is not None and not _is_news(self.about, standing))
 
 
 def _apply_round(
@@ -77,22 +101,47 @@ def _apply_round(
     firsts = {event.email_id: event for event in reversed(waiting)}
     later = [event for event in waiting if firsts[event.email_id] is not event]
     standings = emails.standings(firsts)
-    decided = [_decide(event, standings.get(email_id)) for email_id, event in firsts.items()]
-    changes = [
-        (item.standing, item.state)
-        for item in decided
-        if item.standing is not None and item.state is not None
-    ]
-    if not changes or reported.apply(changes, now=now):
+    decided = [_decide(event, standings.get(email_id), now=now) for email_id, event in firsts.items()]
+    if _write(decided, reported=reported, now=now):
         return decided, later
     done, again = _after_partial_write(decided, emails=emails)
     return done, again + later
 
 
-def _decide(event: PendingEvent, standing: Standing | None) -> _Done:
+def _write(decided: Sequence[_Done], *, reported: ReportedEmails, now: datetime) -> bool:
+    """False when an email was no longer where it stood."""
+    changes = []
+    is_whole = True
+    for item in decided:
+        if item.standing is None:
+            continue
+        if item.about is not None:
+            is_whole &= reported.apply_to_recipient(item.about, standing=item.standing, state=item.state)
+        elif item.state is not None:
+            changes.append((item.standing, item.state))
+    return (not changes or reported.apply(changes, now=now)) and is_whole
+
+
+def _decide(event: PendingEvent, standing: Standing | None, *, now: datetime) -> _Done:
     if standing is None:
         return _Done(event, None, None)
-    return _Done(event, standing, state_after(event.report, state=standing.state, calls=standing.calls))
+    if event.recipient is None or not standing.recipients:
+        return _Done(event, standing, state_after(event.report, state=standing.state, calls=standing.calls))
+    about = RecipientReport(event.recipient, event.report, now)
+    if standing.calls == 0 or not _is_news(about, standing):
+        return _Done(event, standing, None)
+    state = state_of_several(
+        standing.recipients,
+        (*standing.reported, about),
+        report=event.report,
+        state=standing.state,
+        calls=standing.calls,
+    )
+    return _Done(event, standing, state, about)
+
+
+def _is_news(about: RecipientReport, standing: Standing) -> bool:
+    return is_news(about, recipients=standing.recipients, reported=standing.reported)
 
 
 def _after_partial_write(
@@ -102,8 +151,7 @@ def _after_partial_write(
     reached = emails.standings([item.event.email_id for item in decided])
     done, again = [], []
     for item in decided:
-        current = reached.get(item.event.email_id)
-        if item.state is None or (current is not None and current.state is item.state):
+        if item.is_in(reached.get(item.event.email_id)):
             done.append(item)
         else:
             again.append(item.event)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from delivery.config import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness import readme
 from tests.harness.system import System
@@ -19,7 +20,9 @@ from tests.harness.system import System
 
 @pytest.fixture(scope="module")
 def whole(start_whole: Callable[..., Whole]) -> Whole:
-    return start_whole()
+    return start_whole(
+        simulator_options=["--extended"], env={"PROVIDER_EXTRA_FIELDS": ",".join(EXTRA_FIELDS)}
+    )
 
 
 @pytest.fixture
@@ -69,6 +72,15 @@ def test_an_email_is_sent_and_asked_about(system: System) -> None:
     asking = script_with("/status/")
     status = json.loads(shell(asking, system, REQUEST_ID=answer["request_id"]).stdout)
     assert shape(status) == shape(example_after(asking))
+
+
+def test_a_rich_email_is_sent_to_all_its_recipients(system: System) -> None:
+    sending = script_with("/api/v1/emails")
+    answer = json.loads(shell(sending, system).stdout)
+    assert answer.keys() == example_after(sending).keys()
+    system.api.wait_for_detail(answer["emailId"], "delivered")
+    (submission,) = system.provider.submissions_of(answer["emailId"])
+    assert submission["recipients"] == ["ann@example.com", "ben@example.com"]
 
 
 def test_an_email_without_a_recipient_is_denied(system: System) -> None:

@@ -14,6 +14,7 @@ from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo, Written
 from delivery.domain.questions import About, CheckPolicy, Question, outcome_question
+from delivery.domain.recipients import RecipientReport
 from delivery.domain.settlement import Settlement
 from delivery.domain.states import CLAIMABLE, REVIVABLE, State
 from delivery.domain.unknowns import Questionable, Verdict
@@ -262,6 +263,9 @@ class OneEmail:
             self._move(state, now)
             email.owed = email.question = None
         return True
+
+    def apply_to_recipient(self, item: RecipientReport, *, standing: Standing, state: State | None) -> bool:
+        raise AssertionError("it has one recipient")
 
     def _move(self, state: State, at: datetime) -> None:
         self.email.state, self.email.updated_at = state, at

@@ -13,6 +13,7 @@ import pytest
 
 from delivery import config
 from delivery.config import load_config
+from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract, SendSchema
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
@@ -101,8 +102,16 @@ def test_every_email_in_the_readme_is_accepted_but_the_one_that_shows_a_denial()
     assert reasons == [
         json.loads(block)["reason"]
         for block in readme.blocks("json")
-        if json.loads(block)["status"] == "denied"
+        if json.loads(block).get("status") == "denied"
     ]
+
+
+def test_the_rich_emails_in_the_readme_have_fields_that_there_are() -> None:
+    contract = EmailsContract(extra_fields=frozenset(config.EXTRA_FIELDS))
+    (body,) = bodies("/api/v1/emails")
+    assert contract.parse(contract.read(body), now=NOW).content.html
+    named = {name.strip("`") for names, *_ in table("of an email") for name in names.split(", ")}
+    assert named == {field.data_key or name for name, field in contract.body.fields.items()}
 
 
 def test_the_webhook_in_the_readme_is_one_that_we_understand() -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+import json
 import threading
 
 import pytest
@@ -165,3 +166,31 @@ def test_a_webhook_under_way_is_pending_even_when_its_email_is_forgotten(
     let_go.set()
     provider.wait_until_quiet()
     assert len(hooks.webhooks) == 1
+
+
+def test_each_of_several_recipients_has_a_report_of_its_own(hooks: Receiver) -> None:
+    with simulator("--extended", "--webhook-url", hooks.url) as extended:
+        extended.submit(
+            "anna@example.com",
+            request_id="a",
+            to=["fault+webhook-failed@example.com"],
+            cc=["fault+webhook-rejected+webhook-dup.2@example.com"],
+            bcc=["fault+webhook-lost@example.com"],
+        )
+        extended.wait_until_quiet()
+        bodies = [json.loads(webhook.body) for webhook in hooks.webhooks]
+        told = sorted(body["RECIPIENT"] for body in bodies)
+        assert told == [
+            "anna@example.com",
+            "fault+webhook-failed@example.com",
+            *["fault+webhook-rejected+webhook-dup.2@example.com"] * 2,
+        ]
+        assert sorted(body["STATUS"] for body in bodies) == ["DELIVERED", "FAILED", "REJECTED", "REJECTED"]
+        assert extended.ask("a").json()["STATUS"] == "DELIVERED"
+
+
+def test_only_the_first_recipient_decides_the_answer() -> None:
+    with simulator("--extended") as extended:
+        refused = extended.submit("anna@example.com", cc=["fault+error@example.com"])
+        assert (refused.status_code, refused.json()) == (400, {"errors": ["error counts only in recipient"]})
+        assert extended.submit("fault+error@example.com", cc=["anna@example.com"]).status_code == 500

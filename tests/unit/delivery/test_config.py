@@ -209,6 +209,13 @@ def test_the_consumers_health_port_may_be_left_out(load: Load, given: str, port:
     assert load(CONSUMERS_HEALTH_PORT=given).consumers_health_port == port
 
 
+def test_the_environment_says_what_the_provider_takes_before_the_file_does(load: Load) -> None:
+    file = '[provider]\nextra_fields = ["subject"]'
+    assert load(file).provider.extra_fields == {"subject"}
+    assert load(file, PROVIDER_EXTRA_FIELDS="").provider.extra_fields == {"subject"}
+    assert load(file, PROVIDER_EXTRA_FIELDS="html, cc").provider.extra_fields == {"html", "cc"}
+
+
 def test_however_a_wait_is_written_it_has_one_delay(load: Load) -> None:
     written_once = load('[lanes.bulk]\nretry = ["2m"]').delay_steps
     written_otherwise = load('[lanes.bulk]\nretry = ["120s"]').delay_steps

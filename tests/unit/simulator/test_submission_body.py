@@ -1,4 +1,6 @@
+import hashlib
 import json
+from typing import cast
 
 import pytest
 
@@ -15,13 +17,48 @@ def mistakes_in(body: object, *, extended: bool = False) -> tuple[str, ...]:
 
 def test_the_four_fields_make_a_submission() -> None:
     body = parse_body(json.dumps(GOOD).encode(), extended=False)
-    assert body == SubmissionBody(request_id="1", recipient="b@example.com", message_length=5)
+    assert body == SubmissionBody(
+        request_id="1", recipient="b@example.com", message_length=5, recipients=("b@example.com",)
+    )
 
 
 def test_subject_and_text_are_taken_only_when_extended() -> None:
     extended = {**GOOD, "subject": "hi", "text": "hello"}
     assert parse_body(json.dumps(extended).encode(), extended=True).request_id == "1"
     assert mistakes_in(extended) == ("unknown field subject", "unknown field text")
+
+
+def test_an_extended_submission_keeps_what_is_short_and_the_digest_of_what_is_long() -> None:
+    body = {
+        **GOOD,
+        "html": "<p>hello</p>",
+        "to": ["c@example.com"],
+        "bcc": ["d@example.com"],
+        "headers": {"X-Order": "4711"},
+        "attachments": [{"filename": "a.txt", "content": "aGk="}],
+    }
+    del body["message"]
+    read = parse_body(json.dumps(body).encode(), extended=True)
+    assert read.recipients == ("b@example.com", "c@example.com", "d@example.com")
+    assert read.extra is not None
+    assert read.extra["html"] == 12
+    (attachment,) = cast(list[dict[str, object]], read.extra["attachments"])
+    assert (attachment["size"], attachment["sha256"]) == (2, hashlib.sha256(b"hi").hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("subject", 1),
+        ("to", "c@example.com"),
+        ("cc", ["c"]),
+        ("headers", {"X-A": 1}),
+        ("attachments", [{"filename": "a"}]),
+        ("attachments", [{"filename": "a", "content": "x"}]),
+    ],
+)
+def test_each_further_field_is_what_it_must_be(field: str, value: object) -> None:
+    assert mistakes_in({**GOOD, field: value}, extended=True) == (f"{field} is not what it must be",)
 
 
 @pytest.mark.parametrize("field", list(GOOD))

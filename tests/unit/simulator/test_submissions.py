@@ -90,3 +90,13 @@ def test_only_what_was_accepted_has_a_status() -> None:
     assert log.status("a") == "ACCEPTED"
     log.finish("a", Report.FAILED)
     assert log.status("a") == "FAILED"
+
+
+def test_an_email_to_several_has_a_status_once_it_is_known_of_all() -> None:
+    log = log_of("a")
+    log.accept(log.submissions[0], at=2.0)
+    for report in (Report.FAILED, Report.DELIVERED):
+        assert log.status("a") == "ACCEPTED"
+        log.finish("a", report, recipients=3)
+    log.finish("a", Report.REJECTED, recipients=3)
+    assert log.status("a") == "DELIVERED"

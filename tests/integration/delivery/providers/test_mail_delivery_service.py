@@ -1,6 +1,7 @@
 """The adapter against the real simulator, and against a provider that breaks HTTP."""
 
 import asyncio
+import hashlib
 import json
 import socket
 import uuid
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from delivery.config import load_config
-from delivery.domain.emails import ClaimedEmail
+from delivery.domain.emails import Attachment, ClaimedEmail
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.unknowns import Found
 from delivery.providers.mail_delivery_service import MailDeliveryService
@@ -386,3 +387,42 @@ def test_a_kept_connection_that_the_provider_closed_between_two_calls_is_replace
     answers, requests = _talk(lambda: RawProvider(yes, yes, closes_after_each=True), tmp_path, calls=2)
     assert [answer.outcome for answer in answers] == [O.ACCEPTED, O.ACCEPTED]
     assert len(requests) == 2
+
+
+def test_an_extended_provider_gets_all_that_an_email_has_and_every_byte(submit: SubmitAll) -> None:
+    """Attachments leave in pieces, whose ends are not those of the base64's groups of three bytes."""
+    bodies = (bytes(range(256)) * 800 + b"!", b"x")
+    rich = email(
+        message="",
+        html="<p>Hello</p>",
+        subject="Hi",
+        sender_name="Bücher & Mehr",
+        to=("ben@example.com",),
+        cc=("cat@example.com",),
+        bcc=("dan@example.com",),
+        reply_to=("desk@example.com",),
+        headers=(("X-Order", "4711"),),
+        in_reply_to=str(uuid.uuid4()),
+        attachments=(
+            Attachment(filename="a.bin", size=len(bodies[0]), content_type="application/octet-stream"),
+            Attachment(filename='"b".txt', size=1),
+        ),
+    )
+    with simulator("--extended") as extended:
+        (answer,) = submit(replace(rich, attached=bodies), url=extended.url)
+        (entry,) = extended.log()
+    assert answer.outcome is O.ACCEPTED
+    assert entry["recipients"] == list(rich.content.recipients)
+    digests = [hashlib.sha256(body).hexdigest() for body in bodies]
+    assert [each["sha256"] for each in entry["extra"].pop("attachments")] == digests
+    assert entry["extra"] == {
+        "html": 12,
+        "subject": "Hi",
+        "sender_name": "Bücher & Mehr",
+        "to": ["ben@example.com"],
+        "cc": ["cat@example.com"],
+        "bcc": ["dan@example.com"],
+        "reply_to": ["desk@example.com"],
+        "headers": {"X-Order": "4711"},
+        "in_reply_to": rich.content.in_reply_to,
+    }

@@ -45,7 +45,7 @@ class Store:
         self.claims = Claims(self.db)
         self.questions = Questions(self.db)
         self.scheduled = ScheduledEmails(self.db)
-        self.events = ProviderEvents(self.db)
+        self.events = ProviderEvents(self.db, hash_key=b"key")
         self.reported = ReportedEmails(self.db)
 
     def leadership(self, owner: str) -> Leadership:

@@ -1,5 +1,8 @@
 """Provider events and what they do to emails, against the real store."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from delivery.domain.provider_events import ProviderEvent
@@ -7,13 +10,22 @@ from delivery.domain.reports import Report
 from delivery.domain.states import State
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from tests.integration.delivery.store.conftest import Store
-from tests.unit.delivery.builders import NOW, seconds, standing
+from tests.unit.delivery.builders import CONTENT, NOW, seconds, standing
 
 LATER = NOW + seconds(60)
 
 
-def event(name: str, *, email_id: str = "a", report: Report = Report.DELIVERED) -> ProviderEvent:
-    return ProviderEvent(provider="p", provider_event_id=name, email_id=email_id, report=report, raw="{}")
+def event(
+    name: str, *, email_id: str = "a", report: Report = Report.DELIVERED, recipient: str | None = None
+) -> ProviderEvent:
+    return ProviderEvent(
+        provider="p",
+        provider_event_id=name,
+        email_id=email_id,
+        report=report,
+        raw="{}",
+        recipient=recipient,
+    )
 
 
 def _pending(postroom: Store, *names: str) -> list[str]:
@@ -134,3 +146,34 @@ def test_events_are_applied_and_applying_them_again_does_no_harm(postroom: Store
         "p:3": "delivered",
         "p:4": "unknown_email",
     }
+
+
+def test_what_is_reported_of_several_recipients_is_noted_of_each(postroom: Store) -> None:
+    """Two processes have a failure each at the same time: only both together are the email's."""
+    to_two = replace(CONTENT, to=("Ben@example.com",))
+    postroom.insert("a", content=to_two)
+    postroom.claim("a")
+    postroom.change("a", state=State.SUBMITTED.value)
+    names = {"1": CONTENT.recipient, "2": "ben@example.com", "3": "stranger@example.com"}
+    events = [event(name, report=Report.FAILED, recipient=who) for name, who in names.items()]
+    postroom.events.insert(events, now=NOW)
+
+    def apply(*names: str) -> None:
+        apply_provider_events(
+            postroom.events.pending(f"p:{name}" for name in names),
+            events=postroom.events,
+            emails=postroom.emails,
+            reported=postroom.reported,
+            now=LATER,
+        )
+
+    with ThreadPoolExecutor(3) as processes:
+        list(processes.map(apply, names))
+    apply("1", "2", "3")
+    stands = postroom.emails.standings(["a"])["a"]
+    assert stands.state is State.FAILED
+    assert sorted(item.recipient for item in stands.reported) == sorted(stands.recipients)
+    effects = [kept["effect"] for kept in postroom.db.provider_events.find().sort("_id", 1)]
+    assert sorted(effects[:2]) == ["failed", "recipient_failed"]
+    assert effects[2] == "unknown_recipient"
+    assert "example.com" not in str(list(postroom.db.provider_events.find()))

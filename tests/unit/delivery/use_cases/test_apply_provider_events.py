@@ -9,18 +9,20 @@ from delivery.domain.errors import StoreUnavailable
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.provider_events import PendingEvent
+from delivery.domain.recipients import RecipientReport
 from delivery.domain.reports import Report
 from delivery.domain.states import State
 from delivery.use_cases.apply_provider_events import apply_provider_events
 from tests.unit.delivery.builders import NOW, seconds, standing
 
 
-def event(email_id: str, report: Report, *, number: int = 0) -> PendingEvent:
+def event(email_id: str, report: Report, *, number: int = 0, recipient: str | None = None) -> PendingEvent:
     return PendingEvent(
         event_id=f"{email_id}-{report}-{number}",
         email_id=email_id,
         report=report,
         received_at=NOW + seconds(number),
+        recipient=recipient,
     )
 
 
@@ -49,6 +51,19 @@ class Store:
             else:
                 complete = False
         return complete
+
+    def apply_to_recipient(self, item: RecipientReport, *, standing: Standing, state: State | None) -> bool:
+        self.writes += 1
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        email = self.emails[standing.email_id]
+        seen = (standing.state, standing.calls, len(standing.reported))
+        if (email.state, email.calls, len(email.reported)) != seen:
+            return False
+        self.emails[email.email_id] = replace(
+            email, state=state or email.state, reported=(*email.reported, item)
+        )
+        return True
 
     def move(self, email_id: str, state: State, *, calls: int | None = None) -> None:
         email = self.emails[email_id]
@@ -177,3 +192,40 @@ def test_nothing_pending_writes_nothing() -> None:
     store = Store()
     assert store.take() == []
     assert (store.happened, store.writes) == ([], 0)
+
+
+def test_two_recipients_equal_reports_are_two() -> None:
+    store = Store(submitted("a", recipients=("ann", "ben")))
+    effects = store.take(
+        event("a", Report.FAILED, number=1, recipient="ann"),
+        event("a", Report.FAILED, number=2, recipient="ben"),
+    )
+    assert effects == ["recipient_failed", "failed"]
+    assert [item.recipient for item in store.emails["a"].reported] == ["ann", "ben"]
+    assert [happening.state for happening in store.happened] == [State.FAILED]
+
+
+def test_what_another_process_noted_of_a_recipient_meanwhile_counts() -> None:
+    """Each of two processes has the failure of one of two recipients: together they are the email's."""
+    store = Store(submitted("a", recipients=("ann", "ben")))
+    other = RecipientReport("ann", Report.FAILED, NOW)
+    store.meanwhile = [
+        lambda: store.emails.update(a=replace(store.emails["a"], reported=(other,))),
+    ]
+    assert store.take(event("a", Report.FAILED, recipient="ben")) == ["failed"]
+
+
+def test_a_report_on_somebody_else_changes_nothing() -> None:
+    store = Store(submitted("a", recipients=("ann", "ben")))
+    assert store.take(event("a", Report.DELIVERED, recipient="dan")) == ["unknown_recipient"]
+    assert store.emails["a"].state is State.SUBMITTED
+
+
+def test_of_one_recipient_it_makes_no_difference_whether_it_is_named() -> None:
+    store = Store(submitted("a"))
+    assert store.take(event("a", Report.DELIVERED, recipient="ann")) == ["delivered"]
+
+
+def test_what_was_never_given_to_a_provider_cant_have_been_reported_on() -> None:
+    store = Store(submitted("a", state=State.QUEUED, calls=0, recipients=("ann", "ben")))
+    assert store.take(event("a", Report.DELIVERED, recipient="ann")) == ["no_change"]
