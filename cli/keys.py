@@ -6,8 +6,9 @@ from contextlib import suppress
 from datetime import datetime
 
 from cli.output import Output, Value
+from cli.parts import Parts
 from cli.tenants import find_tenant, words
-from delivery.bootstrap import Store, utc_now
+from delivery.bootstrap import utc_now
 from delivery.config import parse_duration
 from delivery.domain.api_keys import ID_BYTES, SECRET_BYTES, ApiKey, hash_of, id_of, make_token
 from delivery.domain.errors import AlreadyThere, InvalidRequest
@@ -36,10 +37,10 @@ def add_parser(
     revoke.add_argument("key", help="its visible part, pr_…, or the whole token")
 
 
-def _create(arguments: argparse.Namespace, store: Store, output: Output) -> None:
-    tenant = find_tenant(arguments.tenant, store)
+def _create(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    tenant = find_tenant(arguments.tenant, parts.store)
     with suppress(AlreadyThere):  # the default tenant gets its document with its first key
-        store.tenants.create(tenant)
+        parts.store.tenants.create(tenant)
     key_id, token = make_token(secrets.token_bytes(ID_BYTES + SECRET_BYTES))
     now = utc_now()
     key = ApiKey(
@@ -53,21 +54,22 @@ def _create(arguments: argparse.Namespace, store: Store, output: Output) -> None
     )
     if not key.scopes:
         raise InvalidRequest(f"a key needs a scope, of {', '.join(Scope)}")
-    store.api_keys.create(key)
+    parts.store.api_keys.create(key)
     output.one({"token": token, **_row(key, now=now)})
     output.say("The token is not shown again.")
 
 
-def _list(arguments: argparse.Namespace, store: Store, output: Output) -> None:
-    tenant, now = find_tenant(arguments.tenant, store), utc_now()
-    output.table(COLUMNS, [_row(key, now=now) for key in store.api_keys.of_tenant(tenant.tenant_id)])
+def _list(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    tenant, now = find_tenant(arguments.tenant, parts.store), utc_now()
+    output.table(COLUMNS, [_row(key, now=now) for key in parts.store.api_keys.of_tenant(tenant.tenant_id)])
 
 
-def _revoke(arguments: argparse.Namespace, store: Store, output: Output) -> None:
+def _revoke(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
     key_id, now = id_of(arguments.key) or arguments.key, utc_now()
-    if not store.api_keys.revoke(arguments.tenant, key_id, now=now):  # and what was given may hold a secret
+    if not parts.store.api_keys.revoke(arguments.tenant, key_id, now=now):
+        # Without what was given: it may hold a secret.
         raise InvalidRequest(f"{arguments.tenant} has no key of that id that is not revoked")
-    key = store.api_keys.get(key_id)
+    key = parts.store.api_keys.get(key_id)
     assert key is not None
     output.one(_row(key, now=now))
 

@@ -1,10 +1,12 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 _WIDEST = 10_000
@@ -22,6 +24,12 @@ class Output:
         """columns: the keys of the rows, in the order in which people see them."""
         if self._as_json:
             self._print_json([{name: _for_scripts(row[name]) for name in columns} for row in rows])
+            return
+        self.rows_for_people(columns, rows)
+
+    def rows_for_people(self, columns: Sequence[str], rows: Sequence[Mapping[str, Value]]) -> None:
+        """A table that scripts don't get."""
+        if self._as_json:
             return
         table = Table(*columns, box=None, header_style="bold")
         for row in rows:
@@ -41,6 +49,15 @@ class Output:
         """Something for people only."""
         if not self._as_json:
             self._console.print(text)
+
+    @contextmanager
+    def progress(self, what: str, *, total: int | None) -> Iterator[Callable[[int], None]]:
+        """A bar on a terminal's standard error; yields what is to be told how far it is."""
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+            task = bars.add_task(what, total=total)
+            yield lambda reached: bars.update(task, completed=reached)
 
     def _print_json(self, value: object) -> None:
         self._console.print(json.dumps(value))

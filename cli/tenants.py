@@ -7,6 +7,7 @@ from dataclasses import replace
 from marshmallow import ValidationError
 
 from cli.output import Output, Value
+from cli.parts import Parts
 from delivery.bootstrap import Store
 from delivery.contract.fields import Address
 from delivery.domain.emails import DEFAULT_TENANT
@@ -44,24 +45,24 @@ def add_parser(
     verbs.add_parser("list", parents=[options], help="show all").set_defaults(command=_list)
 
 
-def _create(arguments: argparse.Namespace, store: Store, output: Output) -> None:
+def _create(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
     if not _ID.fullmatch(arguments.tenant):
         raise InvalidRequest("a tenant's name has 1 to 63 of a-z, 0-9 and -, and does not begin with -")
     tenant = _changed(Tenant(tenant_id=arguments.tenant), arguments)
-    _check_users(tenant, store)
-    store.tenants.create(tenant)
+    _check_users(tenant, parts.store)
+    parts.store.tenants.create(tenant)
     output.one(_row(tenant))
 
 
-def _change(arguments: argparse.Namespace, store: Store, output: Output) -> None:
-    tenant = _changed(find_tenant(arguments.tenant, store), arguments)
-    _check_users(tenant, store)
-    store.tenants.put(tenant)
+def _change(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    tenant = _changed(find_tenant(arguments.tenant, parts.store), arguments)
+    _check_users(tenant, parts.store)
+    parts.store.tenants.put(tenant)
     output.one(_row(tenant))
 
 
-def _list(_arguments: argparse.Namespace, store: Store, output: Output) -> None:
-    output.table(COLUMNS, [_row(tenant) for tenant in store.tenants.all()])
+def _list(_arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    output.table(COLUMNS, [_row(tenant) for tenant in parts.store.tenants.all()])
 
 
 def find_tenant(tenant_id: str, store: Store) -> Tenant:

@@ -36,9 +36,11 @@ from delivery.store.group_commit import GroupCommit
 from delivery.store.idempotency_keys import IdempotencyKeys
 from delivery.store.leadership import Leadership
 from delivery.store.overdue_emails import OverdueEmails
+from delivery.store.parked_emails import ParkedEmails
 from delivery.store.provider_events import ProviderEvents
 from delivery.store.questions import Questions
 from delivery.store.rate_budgets import RateBudgets
+from delivery.store.records import Records
 from delivery.store.reported_emails import ReportedEmails
 from delivery.store.scheduled_emails import ScheduledEmails
 from delivery.store.tenants import Tenants
@@ -95,6 +97,8 @@ class Store:
     scheduled: ScheduledEmails
     questions: Questions
     overdue: OverdueEmails
+    parked: ParkedEmails
+    records: Records
     breakers: Breakers
     budgets: CallBudgets
     rates: RateBudgets
@@ -127,6 +131,8 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         scheduled=ScheduledEmails(db),
         questions=Questions(db),
         overdue=OverdueEmails(db),
+        parked=ParkedEmails(db),
+        records=Records(db, hash_key=config.recipient_hash_key),
         breakers=Breakers(db),
         budgets=CallBudgets(db),
         rates=RateBudgets(db),

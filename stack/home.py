@@ -19,11 +19,15 @@ class NotRunning(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningStack:
-    """Where a stack that is ready can be reached. provider_control_url: None if the provider isn't ours."""
+    """Where a stack that is ready can be reached, with our own logins.
+
+    provider_control_url: None if the provider isn't ours.
+    """
 
     pid: int
     api_url: str
     mongodb_uri: str
+    amqp_url: str
     provider_control_url: str | None
 
 
@@ -56,6 +60,7 @@ class Home:
     @contextmanager
     def announced(self, running: RunningStack) -> Iterator[None]:
         """Let others find the stack while the block runs."""
+        self._running.touch(mode=0o600)
         self._running.write_text(json.dumps(asdict(running)), encoding="utf-8")
         try:
             yield

@@ -71,6 +71,7 @@ def _run_locked(home: Home, *, ports: Ports, consumers: int, is_extended: bool, 
         pid=os.getpid(),
         api_url=plan.wiring.api_url,
         mongodb_uri=plan.wiring.mongodb_uri,
+        amqp_url=plan.wiring.amqp_url,
         provider_control_url=plan.provider_control_url,
     )
     status = 0

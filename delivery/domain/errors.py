@@ -85,3 +85,7 @@ class StoreUnavailable(PostroomError):
 
 class StoreOutcomeUnknown(StoreUnavailable):
     """The store did not answer in time, and the write may have happened."""
+
+
+class BrokerUnavailable(PostroomError):
+    """The broker did not answer, or did not let us in."""

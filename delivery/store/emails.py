@@ -95,16 +95,20 @@ class Emails:
 
     def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
         """Strike what the broker confirmed and note what waits in it now; another generation's debt stays."""
-        alike: dict[tuple[int, datetime, int | None], list[str]] = defaultdict(list)
+        alike: dict[tuple[int, datetime, int | str], list[str]] = defaultdict(list)
         for owed in published:
             way = message_way(owed)
-            alike[owed.gen, max(owed.due_at, now), way.priority if way else None].append(owed.email_id)
+            place = way.priority if way else owed.to.value  # a letter lies in the queue of that name
+            alike[owed.gen, max(owed.due_at, now), place].append(owed.email_id)
         with store_errors():
-            for (gen, comes_in_at, priority), email_ids in alike.items():
-                update: Document = {"$unset": {"owed": ""}}
-                if priority is not None:
-                    update["$set"] = {"published": {"at": comes_in_at, "priority": priority}}
-                self._emails.update_many({"_id": {"$in": email_ids}, "owed.gen": gen}, update)
+            for (gen, comes_in_at, place), email_ids in alike.items():
+                self._emails.update_many(
+                    {"_id": {"$in": email_ids}, "owed.gen": gen},
+                    {
+                        "$unset": {"owed": ""},
+                        "$set": {"published": {"at": comes_in_at, "priority": place}},
+                    },
+                )
 
     def revive(self, letters: Iterable[tuple[str, int]], *, now: datetime) -> list[OwedEmail]:
         """Queue dead or held emails again, with a fresh set of attempts; returns what they now owe.
@@ -137,7 +141,7 @@ class Emails:
                         "owed": owed_document(OwedTo.LANE, gen=gen + 1, at=now),
                     },
                     "$inc": {"requeues": 1},
-                    "$unset": {"reason": ""},
+                    "$unset": {"reason": "", "published": ""},
                     "$push": history_entry(State.QUEUED, at=now, detail="requeued"),
                 },
             )

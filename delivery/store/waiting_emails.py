@@ -1,7 +1,8 @@
 """Emails whose message lies in the broker, and those whose message it has lost.
 
 ``published`` is on the document while its message is in a lane or on its way there: when it comes in (for a
-delayed one, when it is due), and with which priority.
+delayed one, when it is due), and with which priority. A letter has the key of its queue for a priority, which
+no message in a lane has: see parked_emails.py.
 """
 
 from collections.abc import Mapping

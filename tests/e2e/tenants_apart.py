@@ -11,7 +11,7 @@ from delivery.config import load_config
 IDS_OF_EMAILS = {"request_id", "email_id"}
 """What an email's id is called in paths."""
 
-NO_EMAIL = {("webhooks.with_token", "token")}
+NO_EMAIL = {("webhooks.with_token", "token"), ("documentation.asset", "name")}
 """Arguments of paths that are not the id of an email. Whatever else is in a path must be one."""
 
 BODIES: dict[str, dict[str, object]] = {}

@@ -1,7 +1,9 @@
 """What README.md shows is what happens: its commands are run as they stand there."""
 
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from delivery.config import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness import readme
+from tests.harness.shell import Shell
 from tests.harness.system import System
 
 
@@ -139,3 +142,23 @@ def test_the_secrets_of_the_containers_are_made(tmp_path: Path) -> None:
     secrets = re.findall(r"^\w+=([0-9a-f]{32})$", made, re.M)
     assert len(secrets) == len(set(secrets)) >= 5
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_every_command_of_the_shell_does_what_it_is_shown_for(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test here: once there are keys, nobody calls without one."""
+    request_id = system.api.send()
+    monkeypatch.chdir(tmp_path)
+    running = {"pid": os.getpid(), "api_url": system.api.url}
+    (tmp_path / ".postroom").mkdir()
+    (tmp_path / ".postroom" / "running.json").write_text(json.dumps(running), encoding="utf-8")
+    postroom = Shell.of(system.wiring)
+    lines = [line for block in readme.blocks("sh") for line in block.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("./postroom ")]
+    assert len(commands) >= 15
+    for command in commands:
+        words = [request_id if word == "$REQUEST_ID" else word for word in command]
+        if words[:2] == ["keys", "revoke"]:
+            words[-1] = postroom("keys", "list", words[2])[0]["key"]
+        assert postroom.text(*words), command

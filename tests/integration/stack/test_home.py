@@ -14,6 +14,7 @@ def running_here() -> RunningStack:
         pid=os.getpid(),
         api_url="http://127.0.0.1:8080",
         mongodb_uri="mongodb://127.0.0.1:27017/postroom",
+        amqp_url="amqp://postroom:secret@127.0.0.1:5672/postroom",
         provider_control_url=None,
     )
 

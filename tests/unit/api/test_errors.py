@@ -29,7 +29,12 @@ STATUSES: dict[type[errors.PostroomError], HTTPStatus] = {
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreOutcomeUnknown: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-NEVER_IN_A_REQUEST = {errors.PostroomError, errors.AttachmentsMissing, InvalidConfiguration}
+NEVER_IN_A_REQUEST = {
+    errors.PostroomError,
+    errors.AttachmentsMissing,
+    errors.BrokerUnavailable,
+    InvalidConfiguration,
+}
 
 
 def _tree(kind: type[errors.PostroomError]) -> set[type[errors.PostroomError]]:

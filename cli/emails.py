@@ -1,0 +1,123 @@
+"""``postroom emails``: show one, search. Addresses and content only for who asks for them."""
+
+import argparse
+from itertools import islice
+
+from cli.output import Output, Value
+from cli.parts import Parts
+from cli.selecting import add_choosing, lane_of, parse_time
+from delivery.bootstrap import utc_now
+from delivery.contract.status import parse_request_id
+from delivery.domain.emails import DEFAULT_TENANT, Content
+from delivery.domain.errors import InvalidRequest
+from delivery.domain.idempotency import record_id
+from delivery.domain.records import EmailRecord, Search
+from delivery.domain.states import State
+
+COLUMNS = ("email", "tenant", "lane", "state", "reason", "attempts", "accepted", "updated")
+HISTORY = ("at", "state", "detail")
+
+HIDDEN = "(hidden; --reveal shows it)"
+
+
+def add_parser(
+    rooms: "argparse._SubParsersAction[argparse.ArgumentParser]", *, options: argparse.ArgumentParser
+) -> None:
+    parser = rooms.add_parser("emails", help="what became of emails")
+    verbs = parser.add_subparsers(required=True, metavar="verb")
+    show = verbs.add_parser("show", parents=[options], help="all that is known of an email")
+    show.set_defaults(command=_show)
+    show.add_argument("email", help="its id, the request_id of the API")
+    show.add_argument("--reveal", action="store_true", help="with its addresses and its content")
+    search = verbs.add_parser("search", parents=[options], help="find emails, the newest first")
+    search.set_defaults(command=_search)
+    add_choosing(search, when="accepted")
+    search.add_argument("--recipient", metavar="ADDRESS", help="to this address")
+    search.add_argument("--status", choices=tuple(State), metavar="STATE", help="in this state")
+    search.add_argument("--key", help=f"of this Idempotency-Key of --tenant ({DEFAULT_TENANT})")
+    search.add_argument("--limit", type=int, default=50, metavar="N", help="so many at most (50)")
+
+
+def _show(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    email_id = parse_request_id(arguments.email)
+    email = parts.store.records.get(email_id)
+    if email is None:
+        raise InvalidRequest(f"there is no email {email_id}")
+    output.one({**_values(email), **_content(email.content, reveal=arguments.reveal)})
+    output.say("")
+    output.rows_for_people(
+        HISTORY, [{"at": each.at, "state": each.state.value, "detail": each.detail} for each in email.history]
+    )
+
+
+def _search(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    now = utc_now()
+    email_ids = _ids_of_key(arguments, parts) if arguments.key is not None else None
+    wanted = Search(
+        tenant_id=arguments.tenant,
+        lane=lane_of(arguments),
+        state=State(arguments.status) if arguments.status else None,
+        recipient=arguments.recipient,
+        since=parse_time(arguments.since, now=now, option="--since"),
+        until=parse_time(arguments.until, now=now, option="--until"),
+        email_ids=email_ids,
+    )
+    with output.progress("emails looked through", total=None) as reached:
+        found = list(islice(parts.store.records.search(wanted, tell=reached), max(0, arguments.limit)))
+    output.table(COLUMNS, [_line(email) for email in found])
+    if len(found) == arguments.limit:
+        output.say(f"There may be more than these {arguments.limit}: see --limit, --since, --until.")
+
+
+def _ids_of_key(arguments: argparse.Namespace, parts: Parts) -> tuple[str, ...]:
+    key = record_id(arguments.tenant or DEFAULT_TENANT, arguments.key)
+    record = parts.store.idempotency_keys.find([key]).get(key)
+    return record.email_ids if record is not None else ()
+
+
+def _values(email: EmailRecord) -> dict[str, Value]:
+    return {
+        "email": email.email_id,
+        "tenant": email.tenant_id,
+        "lane": email.lane.value,
+        "priority": email.priority,
+        "state": email.state.value,
+        "unreported": "yes" if email.is_unreported else None,
+        "reason": email.reason,
+        "last_error": email.last_error,
+        "attempts": email.attempts,
+        "calls": email.calls,
+        "generation": email.gen,
+        "owes": email.owes,
+        "accepted": email.accepted_at,
+        "updated": email.updated_at,
+        "due": email.due_at,
+        "expires": email.expires_at,
+    }
+
+
+def _content(content: Content, *, reveal: bool) -> dict[str, Value]:
+    """Without ``reveal`` no more than how much of it there is."""
+    return {
+        "sender": content.sender if reveal else HIDDEN,
+        "recipients": list(content.recipients) if reveal else f"{len(content.recipients)} {HIDDEN}",
+        "subject": content.subject if reveal or content.subject is None else HIDDEN,
+        "message": content.message if reveal else f"{content.size} bytes {HIDDEN}",
+        **({"html": content.html} if reveal and content.html else {}),
+        "attachments": [each.filename for each in content.attachments]
+        if reveal
+        else len(content.attachments) or None,
+    }
+
+
+def _line(email: EmailRecord) -> dict[str, Value]:
+    return {
+        "email": email.email_id,
+        "tenant": email.tenant_id,
+        "lane": email.lane.value,
+        "state": email.state.value,
+        "reason": email.reason,
+        "attempts": email.attempts,
+        "accepted": email.accepted_at,
+        "updated": email.updated_at,
+    }
