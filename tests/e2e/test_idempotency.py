@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from http import HTTPStatus
 
 import pytest
 import requests
@@ -18,7 +17,13 @@ from tests.harness.deadline import wait_until
 
 CLIENTS = 64
 KEYS = 20
-CALLS = 12
+BATCH_KEYS = 10
+"""On top of these; each is of a batch."""
+
+ITEMS = 3
+"""Of each batch."""
+
+CALLS = 18
 """Of each client that are answered."""
 
 KILLS = 2
@@ -118,26 +123,30 @@ def test_a_wait_for_the_providers_answer_may_be_repeated(api: Api) -> None:
     assert again.headers["Idempotency-Replay"] == "true"
 
 
+BATCHES = [f"hammered-batch-{number}" for number in range(BATCH_KEYS)]
+HAMMERED = [*(f"hammered-{number}" for number in range(KEYS)), *BATCHES]
+
+
 @dataclass
 class Hammering:
-    """What the clients heard. request_ids: by key."""
+    """What the clients heard. email_ids: by key, of all its items in order, as often as they differed."""
 
     url: str
     answers: Counter[str] = field(default_factory=Counter)
-    request_ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    email_ids: dict[str, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
 
     def client(self, number: int) -> None:
         """Send with random keys until there were so many answers; whoever hears nothing goes on."""
         choice = random.Random(number)
         for _ in range(CALLS):
-            key = f"hammered-{choice.randrange(KEYS)}"
+            key = choice.choice(HAMMERED)
             wait_until(partial(self.call, key), within=120, what=f"{key} is answered")
 
     def call(self, key: str) -> bool:
         """One call, on a connection of its own, so that every worker gets its share; False without answer."""
         api = Api(self.url)
         try:
-            response = send(api, key, message=key)
+            response = send_batch(api, key) if key in BATCHES else send(api, key, message=key)
         except requests.RequestException:
             self.answers["no answer"] += 1
             return False
@@ -145,9 +154,24 @@ class Hammering:
             api.close()
         replay = " replay" if "Idempotency-Replay" in response.headers else ""
         self.answers[f"{response.status_code}{replay}"] += 1
-        if response.status_code == HTTPStatus.ACCEPTED:
-            self.request_ids[key].add(response.json()["request_id"])
+        if response.ok:
+            self.email_ids[key].add(email_ids_in(response))
         return True
+
+
+def send_batch(api: Api, key: str) -> requests.Response:
+    items = [{"from": "shop@example.com", "to": "ann@example.com", "text": text} for text in texts_of(key)]
+    return api.request("POST", "/api/v1/emails/batch", json=items, headers={"Idempotency-Key": key})
+
+
+def email_ids_in(response: requests.Response) -> tuple[str, ...]:
+    answer = response.json()
+    return tuple(item["emailId"] for item in answer["data"]) if "data" in answer else (answer["request_id"],)
+
+
+def texts_of(key: str) -> list[str]:
+    """Of the emails of a key, in their order."""
+    return [f"{key} item {number}" for number in range(ITEMS)] if key in BATCHES else [key]
 
 
 def test_no_key_ever_has_two_emails_whoever_repeats_it_and_whatever_dies(whole: Whole) -> None:
@@ -161,16 +185,21 @@ def test_no_key_ever_has_two_emails_whoever_repeats_it_and_whatever_dies(whole: 
             system.start()
         for client in running:
             client.result()
-    print(f"{CLIENTS} clients with {KEYS} keys, API killed {KILLS} times: {dict(hammering.answers)}")
+    print(f"{CLIENTS} clients, {len(HAMMERED)} keys, API killed {KILLS} times: {dict(hammering.answers)}")
 
-    for key in [f"hammered-{number}" for number in range(KEYS)]:
+    for key in HAMMERED:
         wait_until(partial(is_accepted, hammering, key), within=60, what=f"{key} is accepted")
-    assert set(hammering.answers) <= {"202", "202 replay", "409", "503", "no answer"}
-    assert all(len(request_ids) == 1 for request_ids in hammering.request_ids.values())
-    stored = whole.database["emails"].find({}, {"content.message": 1})
-    emails = Counter(document["content"]["message"] for document in stored)
-    assert {key: emails[key] for key in hammering.request_ids} == dict.fromkeys(hammering.request_ids, 1)
-    request_ids = [request_id for (request_id,) in hammering.request_ids.values()]
+    assert set(hammering.answers) <= {"202", "202 replay", "200", "200 replay", "409", "503", "no answer"}
+    assert {key: len(answers) for key, answers in hammering.email_ids.items()} == dict.fromkeys(HAMMERED, 1)
+    by_text = {
+        text: email_id
+        for key, (email_ids,) in hammering.email_ids.items()
+        for text, email_id in zip(texts_of(key), email_ids, strict=True)
+    }
+    stored = list(whole.database["emails"].find({"content.message": {"$regex": "^hammered"}}))
+    assert Counter(document["content"]["message"] for document in stored) == dict.fromkeys(by_text, 1)
+    assert {document["content"]["message"]: document["_id"] for document in stored} == by_text
+    request_ids = list(by_text.values())
     for request_id in request_ids:
         system.api.wait_for_status(request_id, "sent")
     system.provider.assert_accepted_once(request_ids)
@@ -182,4 +211,4 @@ def has_more(hammering: Hammering, count: int) -> bool:
 
 def is_accepted(hammering: Hammering, key: str) -> bool:
     hammering.call(key)
-    return bool(hammering.request_ids[key])
+    return bool(hammering.email_ids[key])
