@@ -1,5 +1,6 @@
 """``GET /livez``, ``/readyz`` and ``/metrics`` of a consumer process, on loopback or inside its container."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 
@@ -7,6 +8,7 @@ from aiohttp import web
 
 from consumers.counters import CONTENT_TYPE, Counters
 from consumers.pace import CallsAtOnce
+from delivery.config import InvalidConfiguration
 from delivery.contract.health import provider_health
 from delivery.domain.breaker import Breaker
 
@@ -36,7 +38,7 @@ class Health:
 async def serve_health(
     port: int, look: Callable[[], Awaitable[Health]], *, counters: Counters
 ) -> web.AppRunner:
-    """Serve until the returned runner is cleaned up."""
+    """Serve until the returned runner is cleaned up. Raises InvalidConfiguration where the port is taken."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
@@ -60,5 +62,10 @@ async def serve_health(
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    except OSError as error:
+        await runner.cleanup()
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise InvalidConfiguration(f"CONSUMERS_HEALTH_PORT {port}: {reason.lower()}") from error
     return runner
