@@ -9,14 +9,17 @@ from delivery.domain.lanes import Lane
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.reports import Report
 from delivery.domain.states import State
+from delivery.domain.watermarks import Way
 from delivery.store.client import Document
 from delivery.store.indexes import SET, create_indexes
+from delivery.store.waiting_emails import published
 from tests.integration.delivery.store.conftest import UNTIL, Store
 from tests.unit.delivery.builders import NOW, seconds
 
 QUERIES: dict[str, tuple[str, Document]] = {
     "owed": ("emails", {"lane": Lane.BULK.value, "owed.at": {**SET, "$lte": NOW}}),
     "scheduled": ("emails", {"lane": Lane.BULK.value, "scheduled.at": {**SET, "$lte": NOW + seconds(60)}}),
+    "published_by_tenant": ("emails", published(Way(Lane.BULK, 1), {**SET, "$lt": NOW + seconds(1)})),
     "leases": ("emails", {"state": State.SUBMITTING.value, "claim.until": {"$lt": UNTIL + seconds(9)}}),
     "pending": ("provider_events", {"pending": True, "received_at": {"$lte": NOW}}),
 }
@@ -38,6 +41,7 @@ def _fill(postroom: Store) -> None:
     postroom.insert(*done, lane=Lane.BULK)
     postroom.db.emails.update_many({}, {"$set": {"state": "delivered"}, "$unset": {"owed": ""}})
     postroom.insert("owing", "submitting", lane=Lane.BULK)
+    postroom.change("owing", published={"at": NOW, "priority": 1})
     postroom.claim("submitting")
     postroom.insert("scheduled", lane=Lane.BULK, send_at=NOW + seconds(60))
     events = [
