@@ -54,15 +54,11 @@ def lost_before(watermark: datetime | None, *, margin: timedelta, now: datetime)
     return None if watermark is None else min(watermark, now) - margin
 
 
-def may_be_silent(watermark: datetime | None, *, margin: timedelta, now: datetime) -> bool:
-    """Whether needs_probe() can be true, whatever waits: a way that moves needs no look at the store."""
-    return watermark is None or watermark <= now - margin
-
-
-def needs_probe(
-    *, oldest_waiting: datetime | None, watermark: datetime | None, now: datetime, margin: timedelta
-) -> bool:
-    """Whether something waits so long that its way should have told by now."""
-    if oldest_waiting is None or now - oldest_waiting < margin * 2:
-        return False
-    return watermark is None or watermark - margin <= oldest_waiting
+def silence(
+    watermark: datetime | None, *, margin: timedelta, now: datetime
+) -> tuple[datetime | None, datetime] | None:
+    """What came in between these times (None: whenever) and still waits should have told by now: if there is
+    any, its way needs a probe. None if the way moves, whatever waits."""
+    since = None if watermark is None else watermark - margin
+    until = now - margin * 2
+    return None if since is not None and since > until else (since, until)

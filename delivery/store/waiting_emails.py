@@ -6,7 +6,7 @@ no message in a lane has: see parked_emails.py.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
@@ -20,6 +20,8 @@ from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import OWED_FIELDS, history_entry, owed_document, owed_of
 from delivery.store.indexes import SET
 
+FIRST_PART = timedelta(seconds=1)
+
 _WAITING = [state.value for state in CLAIMABLE]
 
 
@@ -30,13 +32,25 @@ class WaitingEmails:
         self._emails = db.emails
         self._watermarks = db.watermarks
 
-    def oldest(self, way: Way) -> datetime | None:
-        """When the longest waiting message of this way came in."""
+    def came(self, way: Way, *, since: datetime | None, until: datetime) -> bool:
+        """Whether something waits that came in on this way in this time (since None: until then).
+
+        Looked for from ``since`` on, in ever longer parts: SecantusDB reads the whole of a part, whatever the
+        limit, and a backlog may be large.
+        """
+        if since is None:
+            return self._any(published(way, {**SET, "$lte": until}))
+        length = FIRST_PART
+        while since < until:
+            end = min(since + length, until)
+            if self._any(published(way, {**SET, "$gte": since, "$lte": end})):
+                return True
+            since, length = end, length * 2
+        return False
+
+    def _any(self, query: Document) -> bool:
         with store_errors():
-            waiting = self._emails.find(published(way, SET), {"published.at": 1})
-            found = list(waiting.sort("published.at", ASCENDING).limit(1))
-        at: datetime | None = found[0]["published"]["at"] if found else None
-        return at
+            return bool(list(self._emails.find(query, {"_id": 1}).limit(1)))
 
     def owe_again(self, way: Way, *, before: datetime, now: datetime, limit: int) -> list[OwedEmail]:
         """Let emails whose message came in before that owe another one; returns what they owe.

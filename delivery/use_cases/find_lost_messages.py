@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from delivery.domain.owed import OwedEmail
-from delivery.domain.watermarks import Way, lost_before, may_be_silent, needs_probe
+from delivery.domain.watermarks import Way, lost_before, silence
 
 BATCH = 500
 """Republished in one turn at the most."""
 
 
 class WaitingEmails(Protocol):
-    def oldest(self, way: Way) -> datetime | None: ...
+    def came(self, way: Way, *, since: datetime | None, until: datetime) -> bool: ...
 
     def owe_again(self, way: Way, *, before: datetime, now: datetime, limit: int) -> list[OwedEmail]: ...
 
@@ -48,10 +48,7 @@ def find_lost_messages(
         room = BATCH - len(lost.owed)
         if before is not None and room > 0:
             lost.owed.extend(waiting.owe_again(way, before=before, now=now, limit=room))
-        if (
-            may_probe(way)
-            and may_be_silent(watermark, margin=margin, now=now)
-            and needs_probe(oldest_waiting=waiting.oldest(way), watermark=watermark, now=now, margin=margin)
-        ):
+        silent = silence(watermark, margin=margin, now=now)
+        if silent is not None and may_probe(way) and waiting.came(way, since=silent[0], until=silent[1]):
             lost.probes.append(way)
     return lost

@@ -39,14 +39,33 @@ def test_only_what_came_on_the_same_way_owes_another_message(postroom: Store, wa
     for email_id, priority in (("ours", 1), ("acmes", 1), ("another priority", 2)):
         postroom.change(email_id, published={"at": NOW, "priority": priority})
     postroom.change("acmes", tenant_id="acme")
-    assert waiting.oldest(ACMES) == NOW
-    assert waiting.oldest(Way(Lane.BULK, 2, "acme")) is None
+    assert waiting.came(ACMES, since=None, until=NOW)
+    assert not waiting.came(Way(Lane.BULK, 2, "acme"), since=None, until=NOW)
 
     [owed] = waiting.owe_again(ACMES, before=NOW + seconds(1), now=NOW, limit=10)
 
     assert (owed.email_id, owed.tenant_id, owed.gen) == ("acmes", "acme", 2)
-    assert waiting.oldest(ACMES) is None
-    assert waiting.oldest(OURS) == NOW
+    assert not waiting.came(ACMES, since=None, until=NOW)
+    assert waiting.came(OURS, since=None, until=NOW)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (-100_000, 0, True),
+        (0, 0.5, True),
+        (-0.5, 100_000, True),
+        (-1000, -0.5, False),
+        (0.5, 1000, False),
+        (1, -1, False),
+    ],
+)
+def test_what_came_in_a_time_is_found_in_whichever_part_of_it(
+    postroom: Store, waiting: WaitingEmails, since: float, until: float, *, expected: bool
+) -> None:
+    postroom.insert("a", lane=Lane.BULK)
+    postroom.change("a", published={"at": NOW, "priority": 1})
+    assert waiting.came(OURS, since=NOW + seconds(since), until=NOW + seconds(until)) is expected
 
 
 def test_the_default_tenant_has_a_share_whether_or_not_anybody_created_it(postroom: Store) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo, message_way
-from delivery.domain.watermarks import Way, lost_before, may_be_silent, needs_probe, ways_of
+from delivery.domain.watermarks import Way, lost_before, silence, ways_of
 from tests.unit.delivery.builders import NOW, owed_email, seconds
 
 MARGIN = seconds(60)
@@ -25,22 +25,23 @@ def test_without_a_watermark_nothing_is_known_to_be_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("oldest_waiting", "watermark", "expected"),
+    ("came", "watermark", "expected"),
     [
-        (None, None, False),  # nothing waits
-        (NOW - seconds(119), None, False),  # not for long
+        (NOW - seconds(119), None, False),  # it waits, but not for long
         (NOW - seconds(120), None, True),
         (NOW - seconds(600), NOW - seconds(560), True),  # its way stands still
         (NOW - seconds(600), NOW - seconds(540), True),
         (NOW - seconds(600), NOW - seconds(539), False),  # overtaken: lost, no probe is needed to tell
         (NOW + seconds(60), None, False),  # delayed, and not due yet
+        (NOW - seconds(600), NOW - seconds(59), False),  # its way moves
     ],
 )
-def test_a_way_that_stands_still_is_probed(
-    oldest_waiting: datetime | None, watermark: datetime | None, *, expected: bool
+def test_what_waits_while_its_way_stands_still_asks_for_a_probe(
+    came: datetime, watermark: datetime | None, *, expected: bool
 ) -> None:
-    probed = needs_probe(oldest_waiting=oldest_waiting, watermark=watermark, now=NOW, margin=MARGIN)
-    assert probed is expected
+    silent = silence(watermark, margin=MARGIN, now=NOW)
+    is_silent = silent is not None and (silent[0] is None or came >= silent[0]) and came <= silent[1]
+    assert is_silent is expected
 
 
 def test_each_tenant_has_a_way_for_each_lane_and_priority_the_most_urgent_first() -> None:
@@ -68,13 +69,7 @@ def test_a_message_stands_in_the_order_of_its_tenants_lane_and_its_priority(
     assert message_way(owed_email(**changes)) == way
 
 
-@given(
-    oldest=st.none() | st.integers(-500, 0),
-    watermark=st.none() | st.integers(-500, 100),
-)
-def test_a_way_that_moves_never_needs_a_probe(oldest: int | None, watermark: int | None) -> None:
-    margin = seconds(60)
-    oldest_waiting = None if oldest is None else NOW + seconds(oldest)
-    mark = None if watermark is None else NOW + seconds(watermark)
-    if not may_be_silent(mark, margin=margin, now=NOW):
-        assert not needs_probe(oldest_waiting=oldest_waiting, watermark=mark, now=NOW, margin=margin)
+@given(watermark=st.integers(-500, 100))
+def test_a_way_that_has_moved_within_the_margin_needs_no_look(watermark: int) -> None:
+    silent = silence(NOW + seconds(watermark), margin=MARGIN, now=NOW)
+    assert (silent is None) is (NOW + seconds(watermark) > NOW - MARGIN)

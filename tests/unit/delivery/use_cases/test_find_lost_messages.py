@@ -18,8 +18,9 @@ class Waiting:
         self._waiting = {way: sorted(times) for way, times in waiting.items()}
         self._marks = marks
 
-    def oldest(self, way: Way) -> datetime | None:
-        return next(iter(self._waiting.get(way, [])), None)
+    def came(self, way: Way, *, since: datetime | None, until: datetime) -> bool:
+        times = self._waiting.get(way, [])
+        return any((since is None or at >= since) and at <= until for at in times)
 
     def owe_again(self, way: Way, *, before: datetime, now: datetime, limit: int) -> list[OwedEmail]:
         times = self._waiting.get(way, [])
