@@ -19,6 +19,13 @@ SLOTS, RESERVED, PROCESSES = 16, 4, 2
 AT_ONCE = PROCESSES * (SLOTS - RESERVED)
 """Calls at once of all lanes but critical."""
 
+AT_FULL_SIZE = f"""
+[provider]
+min_in_flight = {SLOTS}
+max_in_flight = {SLOTS}
+[slots]
+reserved = {RESERVED}
+"""
 CONFIG = f"""
 [provider]
 min_in_flight = {SLOTS}
@@ -149,9 +156,12 @@ def test_ten_emails_do_not_wait_for_another_tenants_hundreds(
 @pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_ten_emails_do_not_wait_for_another_tenants_hundred_thousand(
-    whole: Whole, running: System, small: Api
+    start_whole: Callable[..., Whole],
 ) -> None:
-    overtaking(whole, running, small, backlog=100_000)
+    whole = start_whole(config=AT_FULL_SIZE, consumers=PROCESSES, api_key="a-key-of-the-default-tenant")
+    whole.system.provider.set_faults(latency=LATENCY)
+    new_tenant(whole, "big").close()
+    overtaking(whole, whole.system, new_tenant(whole, "small"), backlog=100_000)
 
 
 def overtaking(whole: Whole, system: System, small: Api, *, backlog: int) -> None:
