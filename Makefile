@@ -8,7 +8,7 @@ COMPILE = $(PYTHON) -m piptools compile --quiet --strip-extras --allow-unsafe --
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-compose test-long chaos lint bench lock clean
+.PHONY: help run demo test test-compose test-long fuzz chaos lint bench lock clean
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -24,7 +24,7 @@ demo:  ## Against a running `make run`: send mixed emails, take the provider dow
 # Without the reordering, which puts files of few tests last: these take longest, and one worker would wait.
 test:  ## Run all tests against real private servers on free ports
 	@stack/setup.sh test
-	@exec $(PYTHON) -m pytest -m "not compose and not chaos and not long" -n 2 --dist loadfile \
+	@exec $(PYTHON) -m pytest -m "not compose and not chaos and not long and not fuzz" -n 2 --dist loadfile \
 		--no-loadscope-reorder --durations=10 $(ARGS)
 
 test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
@@ -34,6 +34,10 @@ test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
 test-long:  ## Run what takes minutes: stalls of half a minute, ten thousand unknown outcomes
 	@stack/setup.sh test
 	@exec $(PYTHON) -m pytest -s -m long $(ARGS)
+
+fuzz:  ## A hundred thousand wrong requests, which take some minutes: prints how each was answered
+	@stack/setup.sh test
+	@exec $(PYTHON) -m pytest -s -m fuzz $(ARGS)
 
 chaos:  ## Every fault at once, while parts are killed: prints what became of each email
 	@stack/setup.sh test

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from delivery.config import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness import openapi_hooks
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 KEY = "a-key"
 TOKEN = "a-token"
 SECRET = "a-secret"
@@ -36,7 +38,11 @@ parameters = {{ "path.token" = "{TOKEN}" }}
 def whole(start_whole: Callable[..., Whole]) -> Whole:
     """No consumers: what is accepted stays queued, and can be canceled."""
     started: Whole = start_whole(
-        consumers=0, api_key=KEY, webhook_secrets=[SECRET], env={"WEBHOOK_PATH_TOKENS": TOKEN}
+        consumers=0,
+        api_key=KEY,
+        webhook_secrets=[SECRET],
+        env={"WEBHOOK_PATH_TOKENS": TOKEN},
+        config=f"[provider]\nextra_fields = {json.dumps(EXTRA_FIELDS)}",
     )
     started.database["tenants"].insert_one(
         {
@@ -57,8 +63,16 @@ def test_schemathesis_finds_nothing(whole: Whole, tmp_path: Path) -> None:
     command += [f"{whole.system.wiring.api_url}/openapi.json", "--header", f"Authorization: Bearer {KEY}"]
     command += ["--checks", "all", "--mode", "all", "--max-examples", str(EXAMPLES), "--no-color"]
     command += ["--report", "har", "--report-har-path", str(report)]
-    environ = {**os.environ, "SCHEMATHESIS_HOOKS": openapi_hooks.__name__, openapi_hooks.SECRET: SECRET}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=240)
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(CHECKOUT),
+        "SCHEMATHESIS_HOOKS": openapi_hooks.__name__,
+        openapi_hooks.SECRET: SECRET,
+    }
+    # In a folder of its own, where it leaves what it remembers of its last run.
+    done = subprocess.run(
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
+    )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     assert "No issues found" in done.stdout
     check_that_it_came_through(whole.system.api.get("/openapi.json").json(), report)
