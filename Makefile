@@ -8,7 +8,7 @@ COMPILE = $(PYTHON) -m piptools compile --quiet --strip-extras --allow-unsafe --
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-compose test-long fuzz chaos lint bench lock clean
+.PHONY: help run demo test test-compose test-long fuzz chaos lint bench compare lock clean
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -52,13 +52,18 @@ lint:  ## Check style, types and the direction of imports
 	@.venv/bin/lint-imports
 
 bench:  ## Measure rates, latencies and memory
-	@stack/setup.sh test
+	@stack/setup.sh bench
 	@exec $(PYTHON) -m bench $(ARGS)
 
-lock:  ## Pin what requirements.in and requirements-dev.in ask for
+compare:  ## Measure beside Celery, Dramatiq and aio-pika, and beside what broker, store and HTTP allow
+	@stack/setup.sh bench
+	@exec $(PYTHON) -m bench.comparison $(ARGS)
+
+lock:  ## Pin what the requirements*.in ask for
 	@stack/setup.sh lint
 	@$(COMPILE) --output-file requirements.txt requirements.in
 	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
+	@$(COMPILE) --output-file requirements-bench.txt requirements-bench.in
 
 clean:  ## Remove what can be made again: .venv and caches. The data in .postroom/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -2,14 +2,15 @@
 # Makes this checkout ready, and does nothing where it is ready already.
 #
 #   stack/setup.sh run     what `make run` needs: .venv with requirements.txt, and RabbitMQ
-#   stack/setup.sh test    the same, requirements-dev.txt and useSend's clients, for `make test` and `make demo`
-#   stack/setup.sh lint    .venv with everything, without RabbitMQ
+#   stack/setup.sh bench   the same, requirements-dev.txt and requirements-bench.txt, for the benchmarks
+#   stack/setup.sh test    all that and useSend's clients, for `make test`, which tries the benchmarks, too
+#   stack/setup.sh lint    .venv with requirements.txt and requirements-dev.txt, without RabbitMQ
 #
 # Several may run at once: they take turns. What another one left half done is done again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-purpose=${1:?"usage: stack/setup.sh run|test|lint"}
+purpose=${1:?"usage: stack/setup.sh run|test|bench|lint"}
 venv=$PWD/.venv
 python=$venv/bin/python
 log=$PWD/.postroom/log/setup.log
@@ -131,10 +132,17 @@ install_packages() { # STAMP FILE…
 
 ensure_packages() {
   local files=(requirements.txt) stamp=$venv/.installed-run
-  if [ "$purpose" != run ]; then
-    files+=(requirements-dev.txt)
-    stamp=$venv/.installed-dev
-  fi
+  case $purpose in
+    run) ;;
+    lint)
+      files+=(requirements-dev.txt)
+      stamp=$venv/.installed-dev
+      ;;
+    *)
+      files+=(requirements-dev.txt requirements-bench.txt)
+      stamp=$venv/.installed-bench
+      ;;
+  esac
   venv_is_sound && ready_with "$stamp" "${files[@]}" && return
   ensure_system_python
   venv_is_sound || make_venv

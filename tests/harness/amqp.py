@@ -64,6 +64,10 @@ class AmqpClient:
         """How many messages are ready in the queue, now."""
         return self._call(self._depth(queue))
 
+    def consumers(self, queue: str) -> int:
+        """How many consumers the queue has, now."""
+        return self._call(self._consumers(queue))
+
     def take(self, queue: str) -> AbstractIncomingMessage | None:
         """Take one message for good; None if the queue is empty."""
         return self._call(self._take(queue))
@@ -120,6 +124,11 @@ class AmqpClient:
         async with await self._channel() as channel:
             declared = await channel.declare_queue(queue, passive=True)
             return declared.declaration_result.message_count or 0
+
+    async def _consumers(self, queue: str) -> int:
+        async with await self._channel() as channel:
+            declared = await channel.declare_queue(queue, passive=True)
+            return declared.declaration_result.consumer_count or 0
 
     async def _take(self, queue: str) -> AbstractIncomingMessage | None:
         async with await self._channel() as channel:

@@ -35,7 +35,7 @@ def put_backlog(
     place = TenantLane(lane, tenant_id)
     asyncio.run(_declare(vhost.url, place))
     for number in _batches(count):
-        documents = [_published(lane, recipient, tenant_id) for _ in range(number)]
+        documents = [published_document(lane, recipient, tenant_id) for _ in range(number)]
         database["emails"].insert_many(documents, ordered=False)
         messages = [
             Outgoing(
@@ -75,9 +75,12 @@ def _batches(count: int) -> Iterator[int]:
         yield min(_BATCH, count - start)
 
 
-def _published(lane: Lane, recipient: str, tenant_id: str) -> Document:
+def published_document(
+    lane: Lane, recipient: str, tenant_id: str = DEFAULT_TENANT, *, message: str = "hello"
+) -> Document:
+    """An email as accepting and publishing leave it."""
     request = EmailRequest(
-        content=Content(sender="shop@example.com", recipient=recipient, message="hello"), lane=lane
+        content=Content(sender="shop@example.com", recipient=recipient, message=message), lane=lane
     )
     document = _stored(request, tenant_id)
     del document["owed"]

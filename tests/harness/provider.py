@@ -17,7 +17,7 @@ class Provider:
 
     def __init__(self, url: str, control_url: str) -> None:
         self.url = url
-        self._control_url = control_url
+        self.control_url = control_url
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -90,6 +90,6 @@ class Provider:
         self._session.close()
 
     def _call(self, method: str, path: str, json: object = None) -> requests.Response:
-        response = self._session.request(method, f"{self._control_url}{path}", json=json, timeout=_TIMEOUT)
+        response = self._session.request(method, f"{self.control_url}{path}", json=json, timeout=_TIMEOUT)
         response.raise_for_status()
         return response

@@ -21,6 +21,11 @@ _STOP_SECONDS = 30.0
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "COVERAGE_PROCESS_START")
 
 
+def inherited_environment() -> dict[str, str]:
+    """What every process under test gets of our own environment."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
 class System:
     """A running system. Its parts: `simulator`, `api_process`, `consumers` (a list); its clients: `api`,
     `provider`. `consumers_health` has the address of each consumer process's /readyz.
@@ -126,6 +131,5 @@ class System:
     def _environ(self, config: str, env: Mapping[str, str], api_key: str | None) -> dict[str, str]:
         configuration = self.folder / "postroom.toml"
         configuration.write_text(config, encoding="utf-8")
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         keys = {"API_KEYS": api_key} if api_key else {}
-        return {**inherited, "POSTROOM_CONFIG": str(configuration), **keys, **env}
+        return {**inherited_environment(), "POSTROOM_CONFIG": str(configuration), **keys, **env}

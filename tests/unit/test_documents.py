@@ -56,7 +56,9 @@ def test_every_file_that_is_named_is_there(document: Path) -> None:
     assert [path for path in named if not (CHECKOUT / path).exists()] == []
 
 
-@pytest.mark.parametrize("file", ["requirements-services.in", "requirements.in", "requirements-dev.in"])
+@pytest.mark.parametrize(
+    "file", ["requirements-services.in", "requirements.in", "requirements-dev.in", "requirements-bench.in"]
+)
 def test_every_dependency_has_a_reason(file: str) -> None:
     asked_for = re.findall(r"^([A-Za-z][\w-]*)", (CHECKOUT / file).read_text(encoding="utf-8"), re.M)
     reasons = (CHECKOUT / "docs/adr/0002-dependencies.md").read_text(encoding="utf-8")

@@ -1,0 +1,161 @@
+"""``python -m bench.comparison``: measure all contenders in turn, print a table, write JSON, draw plots."""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.comparison import ceilings, names, plots, report, sessions
+from bench.comparison.results import Results
+from bench.comparison.sessions import Effort
+from bench.comparison.surroundings import Servers
+from bench.measure import store_name
+from tests.harness.broker import private_broker, running_broker
+from tests.harness.store import running_store
+
+RESULTS = Path(__file__).parent.parent / "results"
+WIDTH = 200
+
+Say = Callable[[str], None]
+
+
+def measure_rounds(
+    servers: Servers,
+    results: Results,
+    *,
+    contenders: Sequence[str],
+    rounds: int,
+    accept_seconds: float,
+    effort: Effort,
+    say: Say,
+) -> None:
+    """Everybody's turns, and the ceilings, in each round; another begins each."""
+    for number in range(rounds):
+        turn = f"round {number + 1} of {rounds}"
+        say(f"{turn}: ceilings")
+        measure_ceilings(servers, results, seconds=accept_seconds)
+        for name in _rotated(contenders, number):
+            say(f"{turn}: {name}")
+            if name != names.CELERY_THREADS or names.CELERY_PREFORK not in contenders:
+                sessions.accept(servers, name, results, seconds=accept_seconds)
+            sessions.work(servers, name, results, effort, with_memory=number == 0)
+
+
+def measure_ceilings(servers: Servers, results: Results, *, seconds: float) -> None:
+    with servers.broker.vhost() as vhost:
+        ceilings.measure_broker(results, vhost, seconds=seconds)
+    with servers.store.database() as database:
+        ceilings.measure_store(results, database, seconds=seconds)
+    with servers.simulator() as url:
+        ceilings.measure_calls(results, simulator_url=url, folder=servers.folder, seconds=seconds)
+    ceilings.measure_flask(results, folder=servers.folder, seconds=seconds)
+
+
+def _rotated(contenders: Sequence[str], by: int) -> list[str]:
+    by %= len(contenders)
+    return [*contenders[by:], *contenders[:by]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench.comparison")
+    parser.add_argument("--rounds", type=int, default=3, help="of the default measurements; 0: none")
+    parser.add_argument("--accept-seconds", type=float, default=1.0, help="of each rate of /send")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each other rate")
+    parser.add_argument("--waiting", type=int, default=20_000, help="bulk emails in the backlog")
+    parser.add_argument("--window", type=int, default=500, help="emails on their way in the sustained load")
+    parser.add_argument("--contenders", type=_names, default=names.ALL, help=f"some of {','.join(names.ALL)}")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=[], help="backlogs whose drain is measured: 1000,10000,100000,1000000"
+    )
+    parser.add_argument("--size-seconds", type=float, default=20.0, help="of the drain of each of --sizes")
+    parser.add_argument(
+        "--recovery", type=int, default=0, metavar="WAITING", help="kill the broker while so many wait"
+    )
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots there")
+    return parser
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    console = Console(width=WIDTH)
+    results = Results()
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:4.0f} s  {text}[/dim]")
+
+    store = _measure(options, results, say)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    console.print(report.table(results, title=f"{store} on {machine}, {options.rounds} rounds"))
+    settings = {name: str(value) for name, value in vars(options).items()}
+    written = report.as_json(results, about={"store": store, "machine": machine, "options": settings})
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"comparison-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(written, indent=2))
+    console.print(f"written to {path}")
+    if options.plots:
+        for plot in plots.draw(written, options.plots):
+            console.print(f"drawn: {plot}")
+
+
+def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
+    """Everything that was asked for. Returns the store's name."""
+    effort = Effort(
+        seconds=options.seconds,
+        waiting=options.waiting,
+        window=options.window,
+        critical=60,
+        slow_critical=10,
+        provider_seconds=2.0,
+        settled=1.0,
+    )
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postroom-bench-")))
+        broker = stack.enter_context(running_broker(folder / "broker"))
+        store = stack.enter_context(running_store(folder / "store"))
+        servers = Servers(broker, store, folder)
+        measure_rounds(
+            servers,
+            results,
+            contenders=options.contenders,
+            rounds=options.rounds,
+            accept_seconds=options.accept_seconds,
+            effort=effort,
+            say=say,
+        )
+        if options.sizes:
+            for name in options.contenders:
+                say(f"draining backlogs of {', '.join(map(str, options.sizes))}: {name}")
+                sessions.drain_sizes(servers, name, results, options.sizes, seconds=options.size_seconds)
+        if options.recovery:
+            own = stack.enter_context(private_broker(folder / "own-broker"))
+            for name in options.contenders:
+                say(f"killing the broker while {options.recovery} wait: {name}")
+                own_servers = Servers(own, store, folder / "recovery")
+                sessions.recover(own_servers, name, results, waiting=options.recovery)
+        with store.database() as database:
+            return store_name(database.client)
+
+
+def _names(text: str) -> list[str]:
+    chosen = text.split(",")
+    unknown = [name for name in chosen if name not in names.ALL]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
+    return chosen
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""A Flask app that does nothing: how many requests gunicorn and Flask take at most."""
+
+from flask import Flask, Response
+from flask.typing import ResponseReturnValue
+
+_ANSWER = b'{"status":"accepted","request_id":"01a201dd-46e8-75da-aeb0-7ae16905b066"}'
+
+_MOST_BODY = 1024 * 1024
+
+
+def create_app() -> Flask:
+    app = Flask("constant")
+    app.config["MOST_BODY"] = lambda _path: _MOST_BODY  # postroom's worker asks for it
+
+    @app.post("/send")
+    def send() -> ResponseReturnValue:
+        return Response(_ANSWER, status=202, content_type="application/json")
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        return Response(status=200)
+
+    return app

@@ -1,0 +1,203 @@
+"""The measurements, each of one running contender."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+from bench.comparison.backlog import CONTENT
+from bench.comparison.contenders import Contender
+from bench.comparison.processes import Groups, cpu_seconds
+from bench.figures import percentile
+from tests.harness.deadline import wait_until
+
+NO_WEBHOOKS = {"rates": {"webhook-lost": 1.0}}
+_END_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """Seconds."""
+
+    samples: tuple[float, ...]
+
+    @property
+    def p50_ms(self) -> float:
+        return percentile(self.samples, 0.5) * 1000
+
+    @property
+    def p99_ms(self) -> float:
+        return percentile(self.samples, 0.99) * 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepting:
+    """rate: emails per second. failures: answers other than 202."""
+
+    rate: float
+    latencies: Latencies
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Emails per second, and the CPU-seconds that 1,000 of them took of each group of processes."""
+
+    rate: float
+    cpu: dict[str, float]
+
+
+def accepting(url: str, *, connections: int, seconds: float) -> Accepting:
+    """POST /send from so many connections, each sending its next when it has its answer."""
+    command = [
+        *(sys.executable, "-m", "bench.load", f"--url={url}"),
+        *(f"--connections={connections}", f"--seconds={seconds}"),
+    ]
+    run = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    return Accepting(
+        rate=(len(run["latencies"]) - run["failures"]) / run["took"],
+        latencies=Latencies(samples=tuple(run["latencies"])),
+        failures=run["failures"],
+    )
+
+
+def sustained(contender: Contender, *, groups: Groups, connections: int, window: int, seconds: float) -> Work:
+    """Accepted, submitted and reported at the highest rate that keeps the backlog flat.
+
+    window: how many emails may be anywhere between the caller and the applied webhook. Returns when all have
+    their report applied.
+    """
+    contender.provider.set_faults(webhook_delay=0)
+    before = contender.applied()
+    command = [
+        *(sys.executable, "-m", "bench.comparison.steady_load"),
+        *(f"--api-url={contender.api_url}", f"--control-url={contender.control_url}"),
+        *(f"--connections={connections}", f"--window={window}"),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        assert load.stdout is not None
+        if load.stdout.readline() != "flat\n":
+            raise RuntimeError(f"the load on {contender.name} broke off")
+        meter = _Meter(groups, contender.applied)
+        time.sleep(seconds)
+        work = meter.read()
+        output, _ = load.communicate()
+    sent = json.loads(output)
+    if sent["failures"]:
+        raise RuntimeError(f"{contender.name} refused {sent['failures']} of the steady load")
+    wait_until(
+        lambda: contender.applied() >= before + sent["accepted"],
+        within=_END_SECONDS,
+        what=f"every report of {contender.name} is applied",
+    )
+    contender.provider.heal()
+    return work
+
+
+def drain(contender: Contender, *, groups: Groups, seconds: float) -> Work:
+    """Emails submitted per second out of a backlog, for so long or until nothing waits.
+
+    The workers must have begun already.
+    """
+    provider = contender.provider
+    end = provider.received() + contender.waiting()
+    meter = _Meter(groups, provider.received)
+    until = time.monotonic() + seconds
+    wait_until(
+        lambda: provider.received() >= end or time.monotonic() > until,
+        within=seconds + _END_SECONDS,
+        what=f"the backlog of {contender.name} is measured",
+    )
+    return meter.read()
+
+
+@contextmanager
+def working_off(contender: Contender, *, ramp: int) -> Iterator[None]:
+    """Its workers run, on what waits; entered when ``ramp`` emails of it have been submitted.
+
+    No webhooks: they are measured elsewhere.
+    """
+    contender.provider.set_faults(**NO_WEBHOOKS)
+    begun = contender.provider.received() + ramp
+    contender.start_workers()
+    wait_until(
+        lambda: contender.provider.received() >= begun,
+        within=_END_SECONDS,
+        what=f"{contender.name} works off its backlog",
+    )
+    yield
+    contender.stop_workers()
+    contender.provider.heal()
+
+
+def critical_latency(contender: Contender, *, count: int, interval: float) -> Latencies:
+    """From just before POST /send to the arrival at the provider, of critical emails sent now and then."""
+    index = contender.provider.received()
+    sent_at = _send_now_and_then(contender.api_url, count=count, interval=interval)
+    arrived: dict[str, float] = {}
+
+    def all_arrived() -> bool:
+        nonlocal index
+        page = contender.provider.submissions(since=index)
+        index += len(page)
+        for submission in page:
+            if submission["request_id"] in sent_at:
+                arrived.setdefault(submission["request_id"], submission["received_at"])
+        return len(arrived) == len(sent_at)
+
+    wait_until(all_arrived, within=_END_SECONDS, what=f"{contender.name} submits {count} critical emails")
+    return Latencies(samples=tuple(arrived[email_id] - at for email_id, at in sent_at.items()))
+
+
+def recovery(contender: Contender, *, emails: int) -> tuple[float, float]:
+    """Seconds from now until the next email is submitted, and until so many are."""
+    began, before = time.perf_counter(), contender.provider.received()
+
+    def seconds_until(more: int) -> float:
+        wait_until(
+            lambda: contender.provider.received() >= before + more,
+            within=_END_SECONDS,
+            what=f"{contender.name} submits {more} more after the broker came back",
+        )
+        return time.perf_counter() - began
+
+    return seconds_until(1), seconds_until(emails)
+
+
+def _send_now_and_then(url: str, *, count: int, interval: float) -> dict[str, float]:
+    """When each was sent, in epoch seconds, by its id."""
+    target = urlsplit(url)
+    connection = HTTPConnection(target.hostname or "", target.port, timeout=30)
+    body = json.dumps({**CONTENT, "lane": "critical"})
+    sent_at: dict[str, float] = {}
+    for _ in range(count):
+        began = time.time()
+        connection.request("POST", "/send", body, {"Content-Type": "application/json"})
+        with connection.getresponse() as response:
+            sent_at[json.load(response)["request_id"]] = began
+        time.sleep(max(0.0, began + interval - time.time()))
+    connection.close()
+    return sent_at
+
+
+class _Meter:
+    """What happened, and which CPU time was used, from its making to its reading."""
+
+    def __init__(self, groups: Groups, count: Callable[[], int]) -> None:
+        self._groups = groups
+        self._count = count
+        self._counted, self._cpu, self._at = count(), cpu_seconds(groups), time.perf_counter()
+
+    def read(self) -> Work:
+        done = self._count() - self._counted
+        took = time.perf_counter() - self._at
+        now = cpu_seconds(self._groups)
+        if done <= 0:
+            raise RuntimeError("nothing was done while it was measured")
+        used = {name: (now[name] - self._cpu[name]) * 1000 / done for name in now}
+        return Work(rate=done / took, cpu=used)

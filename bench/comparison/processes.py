@@ -1,0 +1,42 @@
+"""What processes use: CPU time and memory, each with all its children."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import psutil
+
+Groups = Mapping[str, Iterable[int]]
+"""The processes that are counted together: pids by the name of what they do, such as "broker"."""
+
+
+def cpu_seconds(groups: Groups) -> dict[str, float]:
+    """User and system time so far. Take the difference of two calls; no process may end between them."""
+    return {name: sum(_cpu(process) for process in _trees(pids)) for name, pids in groups.items()}
+
+
+def memory_mib(groups: Groups) -> dict[str, float]:
+    """MiB in use, with pages that processes share counted once (PSS)."""
+    return {
+        name: sum(process.memory_full_info().pss for process in _trees(pids)) / 2**20
+        for name, pids in groups.items()
+    }
+
+
+def pid_listening_on(port: int) -> int:
+    """Raises LookupError where none does, or somebody else's."""
+    for connection in psutil.net_connections(kind="tcp"):
+        address = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and address and address.port == port and connection.pid:
+            return int(connection.pid)
+    raise LookupError(f"no process that we may look at listens on port {port}")
+
+
+def _trees(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        process = psutil.Process(pid)
+        yield process
+        yield from process.children(recursive=True)
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

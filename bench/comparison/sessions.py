@@ -1,0 +1,138 @@
+"""One contender's turn in a round: what is measured of it, and in which order."""
+
+import time
+from dataclasses import dataclass
+
+from bench.comparison import measures, measuring, memory, names
+from bench.comparison.contenders import Contender
+from bench.comparison.measuring import Latencies
+from bench.comparison.processes import Groups
+from bench.comparison.results import Results
+from bench.comparison.surroundings import Servers
+
+_SAME_API = {names.CELERY_PREFORK: (names.CELERY_PREFORK, names.CELERY_THREADS)}
+"""Celery's pools differ in the workers only."""
+
+_PER_MEMORY = 100_000
+_RECOVERED = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long and how much. seconds: of each measurement of a rate. waiting: emails in the backlog.
+
+    window: emails on their way in the sustained load. critical: emails whose latency is taken, idle and under
+    the backlog; slow_critical: while the provider takes ``provider_seconds`` for each call. settled: seconds
+    in which the broker's memory no longer changes.
+    """
+
+    seconds: float
+    waiting: int
+    window: int
+    critical: int
+    slow_critical: int
+    provider_seconds: float
+    settled: float
+
+
+def accept(servers: Servers, name: str, results: Results, *, seconds: float) -> None:
+    """POST /send, with no workers beside it."""
+    with servers.running(name) as contender:
+        for connections in measures.CONNECTIONS:
+            run = measuring.accepting(contender.api_url, connections=connections, seconds=seconds)
+            for same in _SAME_API.get(name, (name,)):
+                results.add(measures.accepts(connections), same, run.rate)
+                results.add(measures.accept_latency(connections, "p50"), same, run.latencies.p50_ms)
+                results.add(measures.accept_latency(connections, "p99"), same, run.latencies.p99_ms)
+                results.add(measures.accept_failures(connections), same, run.failures)
+
+
+def work(servers: Servers, name: str, results: Results, effort: Effort, *, with_memory: bool) -> None:
+    """Idle latency and the sustained rate with an empty queue; then everything that needs a backlog."""
+    with servers.running(name) as contender:
+        contender.start_workers()
+        latencies = measuring.critical_latency(contender, count=effort.critical, interval=0.04)
+        _add_latencies(results, contender, measures.IDLE, latencies)
+        _sustain(servers, contender, results, effort)
+        contender.stop_workers()
+        used = _fill(servers, contender, effort, with_memory=with_memory)
+        with measuring.working_off(contender, ramp=1):
+            drained = measuring.drain(contender, groups=_groups(servers, contender), seconds=effort.seconds)
+            results.add(measures.DRAINED, name, drained.rate)
+            if with_memory:
+                results.add(measures.WORKERS_MEMORY, name, memory.of_workers(contender))
+            _measure_latency_under_load(contender, results, effort)
+        for group, mib in used.items():
+            results.add(measures.memory(group), name, mib * _PER_MEMORY / effort.waiting)
+
+
+def drain_sizes(servers: Servers, name: str, results: Results, sizes: list[int], *, seconds: float) -> None:
+    """What an email costs when so many wait."""
+    for size in sizes:
+        with servers.running(name) as contender:
+            contender.declare_queues()
+            contender.put_waiting(size)
+            with measuring.working_off(contender, ramp=1):
+                run = measuring.drain(contender, groups=_groups(servers, contender), seconds=seconds)
+            results.add(measures.drained_of(size), name, run.rate)
+            results.add(measures.cpu_of(size), name, sum(run.cpu.values()))
+
+
+def recover(servers: Servers, name: str, results: Results, *, waiting: int) -> None:
+    """The broker is killed while so many wait, and started again. It must be ours to kill."""
+    with servers.running(name) as contender:
+        contender.declare_queues()
+        contender.put_waiting(waiting)
+        with measuring.working_off(contender, ramp=1):
+            servers.broker.crash()
+            servers.broker.start_again()
+            restarted, recovered = measuring.recovery(contender, emails=_RECOVERED)
+        results.add(measures.RESTARTED, name, restarted)
+        results.add(measures.RECOVERED, name, recovered)
+
+
+def _sustain(servers: Servers, contender: Contender, results: Results, effort: Effort) -> None:
+    groups = _groups(servers, contender)
+    run = measuring.sustained(
+        contender, groups=groups, connections=64, window=effort.window, seconds=effort.seconds
+    )
+    results.add(measures.SUSTAINED, contender.name, run.rate)
+    for group, seconds in run.cpu.items():
+        results.add(measures.cpu(group), contender.name, seconds)
+    results.add(measures.cpu("all of these"), contender.name, sum(run.cpu.values()))
+
+
+def _fill(servers: Servers, contender: Contender, effort: Effort, *, with_memory: bool) -> dict[str, float]:
+    """Returns the MiB that broker and store grew by, or nothing."""
+    if not with_memory:
+        contender.put_waiting(effort.waiting)
+        return {}
+    before = memory.of_broker_and_store(servers, settled=effort.settled)
+    contender.put_waiting(effort.waiting)
+    after = memory.of_broker_and_store(servers, settled=effort.settled)
+    return {group: after[group] - before[group] for group in before}
+
+
+def _measure_latency_under_load(contender: Contender, results: Results, effort: Effort) -> None:
+    if contender.waiting() < effort.waiting // 4:
+        contender.put(effort.waiting // 2)
+    latencies = measuring.critical_latency(contender, count=effort.critical, interval=0.03)
+    results.add(measures.STILL_WAITING, contender.name, contender.waiting())
+    _add_latencies(results, contender, measures.UNDER_BACKLOG, latencies)
+    contender.provider.set_faults(latency=effort.provider_seconds)
+    if contender.waiting() < effort.waiting // 10:
+        contender.put(effort.waiting // 10)
+    time.sleep(effort.provider_seconds)  # what was out is over, and slow calls are in its place
+    latencies = measuring.critical_latency(contender, count=effort.slow_critical, interval=0.4)
+    _add_latencies(results, contender, measures.UNDER_SLOW, latencies)
+
+
+def _add_latencies(results: Results, contender: Contender, situation: str, latencies: Latencies) -> None:
+    results.add(measures.latency(situation, "p50"), contender.name, latencies.p50_ms)
+    results.add(measures.latency(situation, "p99"), contender.name, latencies.p99_ms)
+
+
+def _groups(servers: Servers, contender: Contender) -> Groups:
+    """The provider is somebody else's."""
+    own = {name: pids for name, pids in contender.pids().items() if name != "provider"}
+    return {**own, **servers.pids()}

@@ -1,0 +1,14 @@
+"""gunicorn for the peers and for the constant answer, with postroom's figures where they are choices."""
+
+import os
+
+from bench.peers.settings import API_THREADS
+
+bind = f"127.0.0.1:{os.environ.get('API_PORT', '8080')}"
+workers = 2
+threads = API_THREADS
+worker_class = "gthread"  # --worker-class outdoes it
+backlog = 1024
+keepalive = 15
+graceful_timeout = 12
+control_socket_disable = True

@@ -1,0 +1,85 @@
+"""The benchmark beside others measures what it says: small sizes, and no thresholds on time."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.comparison import measures, names, plots, report, sessions
+from bench.comparison.__main__ import measure_ceilings
+from bench.comparison.contenders import PEERS, Contender
+from bench.comparison.results import Results
+from bench.comparison.sessions import Effort
+from bench.comparison.surroundings import Servers
+from stack.part import log_tail
+from tests.harness.api import Api, email
+from tests.harness.broker import BrokerServer
+from tests.harness.deadline import wait_for_value
+from tests.harness.store import StoreServer
+
+SMALL = Effort(
+    seconds=0.3, waiting=300, window=50, critical=3, slow_critical=2, provider_seconds=0.2, settled=0.1
+)
+SENT_AT_ONCE = 8
+WAITING = 20
+
+
+@pytest.fixture
+def servers(broker: BrokerServer, store: StoreServer, tmp_path: Path) -> Servers:
+    return Servers(broker, store, tmp_path)
+
+
+@contextmanager
+def running(servers: Servers, name: str) -> Iterator[Contender]:
+    with servers.running(name) as contender:
+        try:
+            yield contender
+        finally:
+            print(*(f"== {part.log}\n{log_tail(part.log)}" for part in [contender.api, *contender.workers]))
+
+
+@pytest.mark.parametrize("name", sorted(PEERS))
+def test_a_peer_delivers_each_email_once_and_applies_the_report(servers: Servers, name: str) -> None:
+    with running(servers, name) as contender:
+        contender.start_workers()
+        contender.stop_workers()
+        contender.put_waiting(WAITING)
+        refused_once = email(recipient="fault+error.1@example.com")
+        sent = Api(contender.api_url).send_many([email(lane="critical"), refused_once] * (SENT_AT_ONCE // 2))
+        contender.start_workers()
+        total = WAITING + SENT_AT_ONCE
+        wait_for_value(contender.applied, total, within=60, what=f"reports that {name} applied")
+        contender.provider.assert_accepted_once(sent)
+        summary = contender.provider.summary()
+        assert (summary["accepted"], summary["duplicates"]) == (total, [])
+        assert summary["answers"] == {"accepted": total, "error": SENT_AT_ONCE // 2}
+
+
+def test_a_turn_has_a_figure_for_every_measure(servers: Servers, tmp_path: Path) -> None:
+    results = Results()
+    sessions.accept(servers, names.POSTROOM, results, seconds=0.1)
+    sessions.work(servers, names.POSTROOM, results, SMALL, with_memory=True)
+    figures = {measure.name: results.values(measure)[names.POSTROOM] for measure in results.measures}
+    rates = [measures.accepts(64), measures.SUSTAINED, measures.DRAINED]
+    latencies = [measures.latency(situation, "p99") for situation in measures.SITUATIONS]
+    groups = ("API", "workers", "broker", "store")
+    used = [measures.cpu(group) for group in groups]
+    for measure in (*rates, *latencies, *used):
+        assert [value > 0 for value in figures[measure.name]] == [True], measure
+    assert figures[measures.accept_failures(64).name] == [0]
+    written = json.loads(json.dumps(report.as_json(results, about={})))
+    assert all(path.stat().st_size for path in plots.draw(written, tmp_path / "plots"))
+
+
+def test_every_ceiling_has_a_figure(servers: Servers) -> None:
+    results = Results()
+    measure_ceilings(servers, results, seconds=0.1)
+    shown = Console(file=open(os.devnull, "w"), width=200)  # noqa: SIM115
+    shown.print(report.table(results, title="ceilings"))
+    assert measures.DRAINED.ceiling in results.ceilings
+    assert {measures.constant(connections) for connections in measures.CONNECTIONS} <= set(results.ceilings)
+    assert all(rounds[0] > 0 for _, rounds in results.ceilings.values())
