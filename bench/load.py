@@ -82,11 +82,11 @@ async def send_over(
     target, next_request = urlsplit(kind.url), kind.requests()
     record = Record()
     left = iter(range(count)) if count is not None else None
+    opened = [await asyncio.open_connection(target.hostname, target.port) for _ in range(connections)]
     started = time.perf_counter()
     ends = started + seconds if seconds is not None else None
 
-    async def keep_busy() -> None:
-        reader, writer = await asyncio.open_connection(target.hostname, target.port)
+    async def keep_busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (left is None or next(left, None) is not None) and (ends is None or time.perf_counter() < ends):
             request = next_request()
             began = time.perf_counter()
@@ -99,7 +99,7 @@ async def send_over(
                 record.failures += 1
         writer.close()
 
-    await asyncio.gather(*(keep_busy() for _ in range(connections)))
+    await asyncio.gather(*(keep_busy(reader, writer) for reader, writer in opened))
     return record, time.perf_counter() - started
 
 

@@ -27,6 +27,9 @@ from topology.names import lane_queue
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
+PROVIDER = "simulator"
+"""The group of processes that is no part of the contender."""
+
 POSTROOM_CONFIG = "[loops]\nrelay_grace = '60s'\n"
 """While a filled-up process publishes, the relay must not publish the same again."""
 
@@ -90,7 +93,7 @@ class Contender:
         return {
             "API": [self.api.pid],
             "workers": [part.pid for part in self.workers if part.running()],
-            "provider": [self.simulator.pid],
+            PROVIDER: [self.simulator.pid],
         }
 
 

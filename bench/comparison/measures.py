@@ -38,7 +38,7 @@ def latency(situation: str, share: str) -> Measure:
 
 
 def cpu(group: str) -> Measure:
-    """group: the API, the workers … or "all of these"."""
+    """group: the API, the workers …, or "in all", which leaves out the simulator."""
     return Measure(f"CPU per 1,000 sustained, {group}", "s", Better.LESS)
 
 

@@ -1,10 +1,11 @@
 """One contender's turn in a round: what is measured of it, and in which order."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.comparison import measures, measuring, memory, names
-from bench.comparison.contenders import Contender
+from bench.comparison.contenders import PROVIDER, Contender
 from bench.comparison.measuring import Latencies
 from bench.comparison.processes import Groups
 from bench.comparison.results import Results
@@ -75,7 +76,7 @@ def drain_sizes(servers: Servers, name: str, results: Results, sizes: list[int],
             with measuring.working_off(contender, ramp=1):
                 run = measuring.drain(contender, groups=_groups(servers, contender), seconds=seconds)
             results.add(measures.drained_of(size), name, run.rate)
-            results.add(measures.cpu_of(size), name, sum(run.cpu.values()))
+            results.add(measures.cpu_of(size), name, _ours(run.cpu))
 
 
 def recover(servers: Servers, name: str, results: Results, *, waiting: int) -> None:
@@ -97,9 +98,9 @@ def _sustain(servers: Servers, contender: Contender, results: Results, effort: E
         contender, groups=groups, connections=64, window=effort.window, seconds=effort.seconds
     )
     results.add(measures.SUSTAINED, contender.name, run.rate)
+    results.add(measures.cpu("in all"), contender.name, _ours(run.cpu))
     for group, seconds in run.cpu.items():
         results.add(measures.cpu(group), contender.name, seconds)
-    results.add(measures.cpu("all of these"), contender.name, sum(run.cpu.values()))
 
 
 def _fill(servers: Servers, contender: Contender, effort: Effort, *, with_memory: bool) -> dict[str, float]:
@@ -133,6 +134,9 @@ def _add_latencies(results: Results, contender: Contender, situation: str, laten
 
 
 def _groups(servers: Servers, contender: Contender) -> Groups:
-    """The provider is somebody else's."""
-    own = {name: pids for name, pids in contender.pids().items() if name != "provider"}
-    return {**own, **servers.pids()}
+    return {**contender.pids(), **servers.pids()}
+
+
+def _ours(cpu: Mapping[str, float]) -> float:
+    """Of all processes but the provider, which is somebody else's."""
+    return sum(seconds for group, seconds in cpu.items() if group != PROVIDER)

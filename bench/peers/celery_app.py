@@ -44,7 +44,6 @@ app.conf.update(
     ],
     task_default_queue=QUEUE,
     task_default_priority=PRIORITIES["standard"],
-    task_inherit_parent_priority=True,
     worker_prefetch_multiplier=1,
 )
 

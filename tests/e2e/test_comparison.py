@@ -45,11 +45,9 @@ def running(servers: Servers, name: str) -> Iterator[Contender]:
 @pytest.mark.parametrize("name", sorted(PEERS))
 def test_a_peer_delivers_each_email_once_and_applies_the_report(servers: Servers, name: str) -> None:
     with running(servers, name) as contender:
-        contender.start_workers()
-        contender.stop_workers()
-        contender.put_waiting(WAITING)
         refused_once = email(recipient="fault+error.1@example.com")
         sent = Api(contender.api_url).send_many([email(lane="critical"), refused_once] * (SENT_AT_ONCE // 2))
+        contender.put(WAITING)
         contender.start_workers()
         total = WAITING + SENT_AT_ONCE
         wait_for_value(contender.applied, total, within=60, what=f"reports that {name} applied")
