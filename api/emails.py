@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +23,10 @@ from delivery.domain.idempotency import KeyRecord, RefusedItem, record_id
 from delivery.domain.tenants import Tenant
 from delivery.use_cases.accept_once import KeyedRequest, Once
 from delivery.use_cases.admit_emails import Admission, admit_emails
+
+BATCH_COMMIT_WITHIN = timedelta(seconds=10)
+"""A batch is a hundred times the work of an email, and others may stand before it. No single email waits
+behind a batch."""
 
 PREFIX = f"{PUBLIC_API}/emails"
 
@@ -144,7 +148,10 @@ def blueprint(parts: ApiParts) -> Blueprint:
         if not emails:  # nothing to accept, and so nothing to keep under its key
             return once
         if given.record_id is None or given.fingerprint is None:
-            parts.accept_batch.commit(emails, within=COMMIT_WITHIN)
+            if given.is_batch:
+                parts.accept_batch.commit(emails, within=BATCH_COMMIT_WITHIN)
+            else:
+                parts.accept.commit(emails[0], within=COMMIT_WITHIN)
             return once
         record = KeyRecord(
             record_id=given.record_id,
@@ -155,6 +162,8 @@ def blueprint(parts: ApiParts) -> Blueprint:
             refused=refused,
         )
         keyed = KeyedRequest(record=record, emails=tuple(emails))
+        if given.is_batch:
+            return parts.accept_batch_once.commit(keyed, within=BATCH_COMMIT_WITHIN)
         return parts.accept_once.commit(keyed, within=COMMIT_WITHIN)
 
     return routes

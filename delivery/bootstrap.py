@@ -30,7 +30,7 @@ from delivery.store.attachments import Attachments
 from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
-from delivery.store.client import Document, connect, database, ping
+from delivery.store.client import Document, calls_within, connect, database, ping
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
 from delivery.store.idempotency_keys import IdempotencyKeys
@@ -60,6 +60,13 @@ from topology.model import Topology
 
 API_STORE_TIMEOUT = timedelta(seconds=1.5)
 """A caller of the API hears within 2 s that the store is away."""
+
+MOST_OF_BATCHES = 100
+"""Emails in one call: as many as a batch may have. Several batches together would run into a timeout where
+the store is slow, and none would gain by the others."""
+
+BATCH_STORE_TIMEOUT = timedelta(seconds=5)
+"""For a hundred emails, a store under load needs longer than for one."""
 
 CONSUMERS_STORE_TIMEOUT = timedelta(seconds=5)
 
@@ -187,7 +194,7 @@ def strikes_of(config: Config, store: Store) -> Strikes:
 class ApiParts:
     """What the API works with. One per process, built after the fork.
 
-    accept, accept_batch, accept_once, accept_named and record share their round trips to the store with
+    accept, accept_once, accept_named, record and those for batches share their round trips to the store with
     whatever other threads commit.
     """
 
@@ -201,6 +208,7 @@ class ApiParts:
     accept: GroupCommit[NewEmail, None]
     accept_batch: GroupCommit[Sequence[NewEmail], None]
     accept_once: GroupCommit[KeyedRequest, Once]
+    accept_batch_once: GroupCommit[KeyedRequest, Once]
     answered: Callable[..., Once | None]
     accept_named: GroupCommit[NewEmail, bool]
     record: GroupCommit[ProviderEvent, None]
@@ -227,12 +235,17 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         return [inserted.failure_of(email.email_id) for email in new]
 
     def accept_batch(batches: Sequence[Sequence[NewEmail]]) -> Sequence[NotStored | None]:
-        failures = iter(accept([email for batch in batches for email in batch]))
+        with calls_within(BATCH_STORE_TIMEOUT):
+            failures = iter(accept([email for batch in batches for email in batch]))
         return [_first(islice(failures, len(batch))) for batch in batches]
 
     accept_once = AcceptOnce(
         keys=store.idempotency_keys, emails=store.emails, hand_over=publishing.hand_over, clock=utc_now
     )
+
+    def accept_batch_once(requests: Sequence[KeyedRequest]) -> Sequence[Once | PostroomError]:
+        with calls_within(BATCH_STORE_TIMEOUT):
+            return accept_once(requests)
 
     def named(new: Sequence[NewEmail]) -> Sequence[bool | PostroomError]:
         return accept_named(new, store=store.emails, hand_over=publishing.hand_over)
@@ -256,8 +269,17 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
             accept_batch,
             name="accepting batches",
             size=lambda batch: sum(each.request.size for each in batch),
+            count=len,
+            most=MOST_OF_BATCHES,
         ),
         accept_once=GroupCommit(accept_once, name="accepting once", size=lambda request: request.size),
+        accept_batch_once=GroupCommit(
+            accept_batch_once,
+            name="accepting batches once",
+            size=lambda request: request.size,
+            count=lambda request: len(request.emails),
+            most=MOST_OF_BATCHES,
+        ),
         answered=accept_once.answered,
         accept_named=GroupCommit(
             named, name="accepting under own ids", size=lambda email: email.request.content.size

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pymongo
 from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
 from pymongo.errors import (
@@ -66,6 +67,13 @@ def database(client: MongoClient[Document], uri: str) -> Database[Document]:
     name = parse_uri(uri)["database"] or DEFAULT_DATABASE
     # What was just written is read back at once: from a secondary it might not be there yet.
     return client.get_database(name, write_concern=DURABLE, read_preference=ReadPreference.PRIMARY)
+
+
+@contextmanager
+def calls_within(timeout: timedelta) -> Iterator[None]:
+    """Calls to a store that is there may take so long, whatever the client's timeout is."""
+    with pymongo.timeout(timeout.total_seconds()):
+        yield
 
 
 @contextmanager

@@ -29,10 +29,15 @@ def _nothing(_item: object) -> int:
     return 0
 
 
+def _one(_item: object) -> int:
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[Item, Result]):
     item: Item
     size: int
+    count: int
     future: Future[Result]
 
 
@@ -42,7 +47,8 @@ class GroupCommit(Generic[Item, Result]):
     write: takes the batch, returns for each item in order its result, or the error that this item's caller
     hears; what it raises reaches every caller of that batch. Start it after a fork, never before.
 
-    size: about how many bytes an item has, where that may be many.
+    size: about how many bytes an item has, where that may be many. count: how many documents it becomes, and
+    most: how many of these are written in one call, unless a single item has more.
     """
 
     def __init__(
@@ -51,10 +57,14 @@ class GroupCommit(Generic[Item, Result]):
         *,
         name: str,
         size: Callable[[Item], int] = _nothing,
+        count: Callable[[Item], int] = _one,
+        most: int = MAX_BATCH,
     ) -> None:
         self._write = write
         self._name = name
         self._size = size
+        self._count = count
+        self._most = most
         self._waiting: deque[Waiting[Item, Result]] = deque()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -72,7 +82,7 @@ class GroupCommit(Generic[Item, Result]):
         if size > LARGE:
             return self._commit_alone(item)
         future: Future[Result] = Future()
-        waiting = Waiting(item, size, future)
+        waiting = Waiting(item, size, self._count(item), future)
         deadline = time.monotonic() + within.total_seconds()
         with self._wake:
             self._waiting.append(waiting)
@@ -114,16 +124,19 @@ class GroupCommit(Generic[Item, Result]):
 
     def _take(self) -> list[Waiting[Item, Result]]:
         batch: list[Waiting[Item, Result]] = []
-        size = 0
+        size = count = 0
         with self._wake:
             while not batch:
                 while not self._waiting:
                     self._wake.wait()
-                while self._waiting and len(batch) < MAX_BATCH:
-                    if batch and size + self._waiting[0].size > MAX_BATCH_BYTES:
+                while self._waiting:
+                    first = self._waiting[0]
+                    size, count = size + first.size, count + first.count
+                    if batch and (size > MAX_BATCH_BYTES or count > self._most):
                         break
-                    first = self._waiting.popleft()
+                    self._waiting.popleft()
                     if first.future.set_running_or_notify_cancel():
                         batch.append(first)
-                        size += first.size
+                    else:
+                        size, count = size - first.size, count - first.count
         return batch

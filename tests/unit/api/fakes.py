@@ -218,6 +218,7 @@ class FakeApi:
             contract=SendContract(extra_fields=config.provider.extra_fields),
             publishing=cast(PublishingThread, self.publishing),
             accept_once=GroupCommit(self.emails.accept_once, name="accepting once"),
+            accept_batch_once=GroupCommit(self.emails.accept_once, name="accepting batches once"),
             answered=self.emails.answered,
             accept_named=GroupCommit(self.emails.accept_named, name="accepting under own ids"),
             emails_contract=EmailsContract(extra_fields=config.provider.extra_fields),

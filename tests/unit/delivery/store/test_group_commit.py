@@ -75,7 +75,7 @@ def test_a_batch_has_a_most() -> None:
         first = threads.submit(group.commit, 0, within=LONG)
         writes.wait_until_begun(1)
         with group._wake:
-            group._waiting.extend(Waiting(item, 0, Future()) for item in range(1, MAX_BATCH + 2))
+            group._waiting.extend(Waiting(item, 0, 1, Future()) for item in range(1, MAX_BATCH + 2))
         for _ in range(3):
             writes.end_one()
         first.result()
@@ -181,6 +181,21 @@ def test_a_batch_ends_before_it_has_too_many_bytes() -> None:
             writes.end_one()
         assert [future.result() for future in futures] == [f"wrote {item}" for item in range(len(sizes))]
     assert writes.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
+
+
+def test_a_batch_ends_before_it_has_too_many_documents_and_one_item_may_have_more() -> None:
+    writes = Writes(ends_by_itself=False)
+    counts = [1, 100, 1, 40, 60, 1, 300, 1]
+    group = GroupCommit(writes, name="test", count=lambda item: counts[item], most=100)
+    with ThreadPoolExecutor(len(counts)) as threads:
+        futures = [threads.submit(group.commit, 0, within=LONG)]
+        writes.wait_until_begun(1)
+        for item in range(1, len(counts)):
+            futures += _commit_many(threads, group, range(item, item + 1))
+        for _ in counts:
+            writes.end_one()
+        assert [future.result() for future in futures] == [f"wrote {item}" for item in range(len(counts))]
+    assert writes.batches == [[0], [1], [2, 3], [4, 5], [6], [7]]
 
 
 def test_a_large_item_is_written_while_others_are_and_holds_up_nobody() -> None:
