@@ -15,7 +15,7 @@ from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
 from delivery.domain.rates import MOST_BURST, MOST_PER_SECOND, UNLIMITED, Rate
 from delivery.domain.shares import MOST_SHARE
-from delivery.domain.tenants import THE_DEFAULT, Tenant
+from delivery.domain.tenants import MOST_TENANTS, THE_DEFAULT, Tenant
 
 COLUMNS = ("tenant", "lanes", "senders", "sender_default", "amqp_users", "rate", "burst", "share")
 
@@ -50,6 +50,8 @@ def _create(arguments: argparse.Namespace, parts: Parts, output: Output) -> None
         raise InvalidRequest("a tenant's name has 1 to 63 of a-z, 0-9 and -, and does not begin with -")
     tenant = _changed(Tenant(tenant_id=arguments.tenant), arguments)
     _check_users(tenant, parts.store)
+    if len(parts.store.tenants.shares()) >= MOST_TENANTS:
+        raise InvalidRequest(f"there are {MOST_TENANTS} tenants already, and can be no more")
     parts.store.tenants.create(tenant)
     output.one(_row(tenant))
 

@@ -21,7 +21,9 @@ LOOK_AT = 10
 """Messages of a queue that are looked at before another queue is."""
 
 FETCH_TIMEOUT = 5
-"""Seconds for a whole look."""
+FETCH_TIMEOUT_EACH = 0.02
+"""Seconds for a whole look, and for each queue besides: a look that never came to the last of many queues
+would never find what waits there."""
 
 CLOSE_TIMEOUT = 2
 """Seconds for the channel to close."""
@@ -53,7 +55,7 @@ class LaneHeads:
         """
         found: list[Head] = []
         try:
-            async with asyncio.timeout(FETCH_TIMEOUT):
+            async with asyncio.timeout(look_within(len(places))):
                 chosen = await self._choose(places, found, avoid)
         except CONNECTION_ERRORS as error:
             log.warning("no message fetched error=%s", type(error).__name__)
@@ -100,6 +102,11 @@ class LaneHeads:
                 queue.name, durable=True, arguments=dict(queue.arguments)
             )
         return self._queues[place]
+
+
+def look_within(queues: int) -> float:
+    """Seconds for a look at so many queues."""
+    return FETCH_TIMEOUT + FETCH_TIMEOUT_EACH * queues
 
 
 def _email_id(message: AbstractIncomingMessage) -> str | None:

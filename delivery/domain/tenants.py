@@ -19,6 +19,12 @@ class Scope(StrEnum):
     WEBHOOKS = "webhooks"
 
 
+MOST_TENANTS = 400
+"""Each has a queue in each of four lanes, and a consumer process a channel for each queue: RabbitMQ allows a
+connection 2,047, and closes one that asks for more, with the consumers of all tenants on it.
+https://www.rabbitmq.com/docs/channels#channel-max"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """An internal service or team.
