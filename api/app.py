@@ -8,6 +8,7 @@ from flask import Flask
 from api import (
     authentication,
     documentation,
+    email_reading,
     email_webhook,
     emails,
     errors,
@@ -40,6 +41,7 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     rate_limits.register(app, limits=parts.limits)
     app.register_blueprint(sending.blueprint(parts, waits))
     app.register_blueprint(emails.blueprint(parts))
+    app.register_blueprint(email_reading.blueprint(parts))
     app.register_blueprint(status.blueprint(parts))
     app.register_blueprint(email_webhook.blueprint(parts))
     app.register_blueprint(webhooks.blueprint(parts))

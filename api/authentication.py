@@ -30,6 +30,10 @@ SCOPES = {
     "email_webhook.accept": Scope.SEND,
     "emails.send": Scope.SEND,
     "emails.batch": Scope.SEND,
+    "email_reading.list": Scope.READ,
+    "email_reading.get": Scope.READ,
+    "email_reading.reschedule": Scope.SEND,
+    "email_reading.cancel": Scope.SEND,
     "status.by_query": Scope.READ,
     "status.by_path": Scope.READ,
 }

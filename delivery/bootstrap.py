@@ -31,6 +31,7 @@ from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
 from delivery.store.client import Document, calls_within, connect, database, ping
+from delivery.store.email_readings import EmailReadings
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
 from delivery.store.idempotency_keys import IdempotencyKeys
@@ -102,6 +103,7 @@ class Store:
     reported: ReportedEmails
     waiting: WaitingEmails
     scheduled: ScheduledEmails
+    readings: EmailReadings
     questions: Questions
     overdue: OverdueEmails
     parked: ParkedEmails
@@ -136,6 +138,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         reported=ReportedEmails(db),
         waiting=WaitingEmails(db),
         scheduled=ScheduledEmails(db),
+        readings=EmailReadings(db, hash_key=config.recipient_hash_key),
         questions=Questions(db),
         overdue=OverdueEmails(db),
         parked=ParkedEmails(db),

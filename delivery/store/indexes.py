@@ -51,6 +51,9 @@ def create_indexes(db: Database[Document]) -> None:
             name="deadlines",
             partialFilterExpression={"question.decide_at": SET},
         )
+        db.emails.create_index(
+            [("tenant_id", ASCENDING), ("accepted_at", ASCENDING), ("_id", ASCENDING)], name="listed"
+        )
         db.idempotency_keys.create_index(
             [("created_at", ASCENDING)], name="expiry", expireAfterSeconds=int(2 * KEPT.total_seconds())
         )

@@ -14,7 +14,9 @@ IDS_OF_EMAILS = {"request_id", "email_id"}
 NO_EMAIL = {("webhooks.with_token", "token"), ("documentation.asset", "name")}
 """Arguments of paths that are not the id of an email. Whatever else is in a path must be one."""
 
-BODIES: dict[str, dict[str, object]] = {}
+BODIES: dict[str, dict[str, object]] = {
+    "email_reading.reschedule": {"scheduledAt": "2020-01-01T00:00:00Z"},
+}
 """What an endpoint wants as its body, if it is to get as far as looking for the email."""
 
 

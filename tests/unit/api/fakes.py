@@ -1,6 +1,7 @@
 """What the API works with, in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -17,10 +18,12 @@ from delivery.domain.api_keys import ApiKey
 from delivery.domain.breaker import Breaker
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import PostroomError, StoreUnavailable
+from delivery.domain.idempotency import KeyRecord
 from delivery.domain.inserted import Inserted
 from delivery.domain.owed import OwedEmail
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.rates import Rate
+from delivery.domain.readings import EmailReading, Listed, Place
 from delivery.domain.states import State
 from delivery.domain.tenants import Tenant
 from delivery.store.group_commit import GroupCommit
@@ -176,11 +179,74 @@ class RateBudgets:
         self.free_at[tenant_id] = self.free_at.get(tenant_id, 0) + tokens * rate.interval
 
 
+class Readings:
+    """What ``emails`` accepted, whole. seen: what was looked for."""
+
+    def __init__(self, emails: Emails) -> None:
+        self._emails = emails
+
+    def get(self, tenant_id: str, email_id: str) -> EmailReading | None:
+        found = self.read(tenant_id, [email_id])
+        return found[0] if found else None
+
+    def read(self, tenant_id: str, email_ids: Iterable[str]) -> list[EmailReading]:
+        stands = {one: self._emails.get(tenant_id, one) for one in email_ids}
+        contents = {email.email_id: email.request.content for email in self._emails.accepted}
+        return [
+            EmailReading(standing=standing, content=contents[one])
+            for one, standing in stands.items()
+            if standing is not None
+        ]
+
+    def listed(
+        self, tenant_id: str, *, recipient: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Listed]:
+        found = [
+            Listed(
+                place=Place(email.standing.accepted_at, email.standing.email_id),
+                state=email.standing.state,
+                lane=email.standing.lane,
+                has_recipient=recipient in (None, *email.content.recipients),
+            )
+            for email in self.read(tenant_id, [email.email_id for email in self._emails.accepted])
+            if since <= email.standing.accepted_at <= until
+        ]
+        return sorted(found, key=lambda email: email.place, reverse=True)[:limit]
+
+
+class Scheduled:
+    """Of what ``emails`` has."""
+
+    def __init__(self, emails: Emails) -> None:
+        self._emails = emails
+
+    def cancel(self, seen: Standing, *, reason: str, now: datetime) -> bool:
+        self._emails.found[seen.email_id] = replace(seen, state=State.CANCELED, reason=reason)
+        return True
+
+    def reschedule(self, seen: Standing, *, send_at: datetime, now: datetime) -> bool:
+        self._emails.found[seen.email_id] = replace(seen, due_at=send_at, send_at=send_at)
+        return True
+
+
+class IdempotencyKeys:
+    """records: by their ids."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, KeyRecord] = {}
+
+    def find(self, record_ids: Iterable[str]) -> dict[str, KeyRecord]:
+        return {one: self.records[one] for one in record_ids if one in self.records}
+
+
 class FakeStore:
     def __init__(self) -> None:
         self.api_keys = Keys()
         self.tenants = Tenants()
         self.emails = Emails()
+        self.readings = Readings(self.emails)
+        self.scheduled = Scheduled(self.emails)
+        self.idempotency_keys = IdempotencyKeys()
         self.breakers = Breakers()
         self.rates = RateBudgets()
 

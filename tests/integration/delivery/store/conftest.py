@@ -18,6 +18,7 @@ from delivery.domain.settlement import Settlement
 from delivery.domain.states import State
 from delivery.store.claims import Claims
 from delivery.store.client import Document, connect, database
+from delivery.store.email_readings import EmailReadings
 from delivery.store.emails import Emails
 from delivery.store.indexes import create_indexes
 from delivery.store.leadership import Leadership
@@ -45,6 +46,7 @@ class Store:
         self.claims = Claims(self.db)
         self.questions = Questions(self.db)
         self.scheduled = ScheduledEmails(self.db)
+        self.readings = EmailReadings(self.db, hash_key=b"key")
         self.events = ProviderEvents(self.db, hash_key=b"key")
         self.reported = ReportedEmails(self.db)
 
