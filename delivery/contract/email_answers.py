@@ -10,6 +10,7 @@ from delivery.contract.cursors import write_cursor
 from delivery.domain.emails import Content
 from delivery.domain.lanes import Lane
 from delivery.domain.readings import EmailPage, EmailReading, Moment
+from delivery.domain.recipients import recipient_states
 from delivery.domain.states import State
 
 TEAM = 1
@@ -36,6 +37,9 @@ STATUSES: dict[State, str] = {
     S.CANCELED: "CANCELLED",
 }
 """What useSend calls our states."""
+
+_BY_REPORTS = frozenset({S.DELIVERED, S.BOUNCED, S.COMPLAINED})
+"""States into which an email to several comes by what was reported of some."""
 
 _STATUS = validate.OneOf(sorted(set(STATUSES.values())))
 _STATE = validate.OneOf([state.value for state in State])
@@ -87,9 +91,22 @@ class ListedEmailSchema(Schema):
     attachments = fields.List(fields.Nested(NamedAttachmentSchema))
 
 
+class RecipientSchema(Schema):
+    """What became of an email for one of its several recipients."""
+
+    email = fields.String(required=True)
+    status = fields.String(required=True, validate=_STATUS)
+    reported_at = fields.AwareDateTime(data_key="reportedAt", required=True, allow_none=True)
+
+
 class EmailReadingSchema(ListedEmailSchema):
     """One email, whole."""
 
+    recipients = fields.List(
+        fields.Nested(RecipientSchema),
+        required=True,
+        metadata={"description": "in to, cc and bcc, in this order, each with what was reported of it"},
+    )
     headers = fields.Dict(keys=fields.String(), values=fields.String())
     email_events = fields.List(fields.Nested(EmailEventSchema), data_key="emailEvents", required=True)
 
@@ -113,6 +130,7 @@ def render_email(email: EmailReading) -> dict[str, Any]:
     rendered = {**_rendered(email), "html": content.html, "text": content.message or content.text or None}
     if content.headers:
         rendered["headers"] = dict(content.headers)
+    rendered["recipients"] = list(_recipients(email))
     rendered["emailEvents"] = [
         _event(email.standing.email_id, moment) for moment in (_acceptance(email), *email.history)
     ]
@@ -149,6 +167,19 @@ def _rendered(email: EmailReading) -> dict[str, Any]:
         "attempts": standing.attempts,
         **dict(_optional(email)),
     }
+
+
+def _recipients(email: EmailReading) -> Iterator[dict[str, Any]]:
+    """Of whom nothing was reported, for them it stands as the email does, unless that stands by reports."""
+    standing = email.standing
+    reports = recipient_states(standing.recipients, standing.reported)
+    unreported = S.SUBMITTED if reports and standing.state in _BY_REPORTS else standing.state
+    for address, report in zip(email.content.recipients, reports or (None,), strict=True):
+        yield {
+            "email": address,
+            "status": STATUSES[unreported if report is None else State(report.report.value)],
+            "reportedAt": None if report is None else _time(report.at),
+        }
 
 
 def _optional(email: EmailReading) -> Iterator[tuple[str, Any]]:

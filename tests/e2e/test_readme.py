@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,15 @@ def test_a_rich_email_is_sent_to_all_its_recipients(system: System) -> None:
     system.api.wait_for_detail(answer["emailId"], "delivered")
     (submission,) = system.provider.submissions_of(answer["emailId"])
     assert submission["recipients"] == ["ann@example.com", "ben@example.com"]
+
+
+def test_a_scheduled_email_is_rescheduled_and_another_is_taken_back(system: System) -> None:
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    earlier, back = (system.api.send(send_at=later) for _ in range(2))
+    for script, email_id, detail in (("PATCH", earlier, "delivered"), ("/cancel", back, "canceled")):
+        answer = json.loads(shell(script_with(script), system, EMAIL_ID=email_id).stdout)
+        assert answer == {"emailId": email_id}
+        system.api.wait_for_detail(email_id, detail)
 
 
 def test_an_email_without_a_recipient_is_denied(system: System) -> None:

@@ -14,6 +14,8 @@ from delivery.contract.email_answers import (
 )
 from delivery.domain.emails import Attachment
 from delivery.domain.readings import EmailPage, EmailReading, Moment, Place
+from delivery.domain.recipients import RecipientReport
+from delivery.domain.reports import Report
 from delivery.domain.states import State
 from tests.unit.delivery.builders import CONTENT, EMAIL_ID, NOW, seconds, standing
 
@@ -29,7 +31,16 @@ RICH = replace(
     in_reply_to=EMAIL_ID,
 )
 READING = EmailReading(
-    standing=standing(state=State.DELIVERED, attempts=1, send_at=NOW),
+    standing=standing(
+        state=State.DELIVERED,
+        attempts=1,
+        send_at=NOW,
+        recipients=("ann", "bob", "cid"),
+        reported=(
+            RecipientReport("bob", Report.FAILED, NOW),
+            RecipientReport("cid", Report.DELIVERED, NOW + seconds(2)),
+        ),
+    ),
     content=RICH,
     history=(
         Moment(state=State.QUEUED, at=NOW + seconds(1)),
@@ -58,7 +69,26 @@ def test_an_email_is_rendered_with_its_events() -> None:
     assert rendered["latestStatus"] == "DELIVERED"
 
 
-@pytest.mark.parametrize("reading", [READING, replace(READING, content=CONTENT, history=())])
+def test_each_of_several_recipients_has_a_status_of_its_own() -> None:
+    statuses = {each["email"]: each["status"] for each in render_email(READING)["recipients"]}
+    assert statuses == {
+        "ann@example.com": "SENT",
+        "bob@example.com": "FAILED",
+        "cid@example.com": "DELIVERED",
+    }
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.DELIVERED, State.DEAD])
+def test_the_only_recipient_stands_as_the_email_does(state: State) -> None:
+    plain = EmailReading(standing=standing(state=state), content=CONTENT)
+    (recipient,) = render_email(plain)["recipients"]
+    assert recipient == {"email": "ann@example.com", "status": STATUSES[state], "reportedAt": None}
+
+
+PLAIN = EmailReading(standing=standing(reason="no"), content=CONTENT)
+
+
+@pytest.mark.parametrize("reading", [READING, PLAIN], ids=["rich", "plain"])
 def test_what_is_rendered_is_what_the_schema_says(reading: EmailReading) -> None:
     assert EmailReadingSchema().validate(render_email(reading)) == {}
     page = EmailPage(emails=(reading,), count=1, next=Place(NOW, EMAIL_ID))
@@ -76,7 +106,7 @@ def test_what_is_rendered_is_what_the_schema_says(reading: EmailReading) -> None
     ],
 )
 def test_a_name_that_has_special_characters_is_quoted(name: str | None, mailbox: str) -> None:
-    reading = replace(READING, content=replace(CONTENT, sender_name=name))
+    reading = replace(PLAIN, content=replace(CONTENT, sender_name=name))
     assert render_email(reading)["from"] == mailbox
 
 
