@@ -30,7 +30,7 @@ from delivery.store.attachments import Attachments
 from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
-from delivery.store.client import Document, calls_within, connect, database, ping
+from delivery.store.client import Document, calls_within, connect, database, ping, time_to_write
 from delivery.store.email_readings import EmailReadings
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
@@ -65,9 +65,6 @@ API_STORE_TIMEOUT = timedelta(seconds=1.5)
 MOST_OF_BATCHES = 100
 """Emails in one call: as many as a batch may have. Several batches together would run into a timeout where
 the store is slow, and none would gain by the others."""
-
-BATCH_STORE_TIMEOUT = timedelta(seconds=5)
-"""For a hundred emails, a store under load needs longer than for one."""
 
 CONSUMERS_STORE_TIMEOUT = timedelta(seconds=5)
 
@@ -238,8 +235,9 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         return [inserted.failure_of(email.email_id) for email in new]
 
     def accept_batch(batches: Sequence[Sequence[NewEmail]]) -> Sequence[NotStored | None]:
-        with calls_within(BATCH_STORE_TIMEOUT):
-            failures = iter(accept([email for batch in batches for email in batch]))
+        new = [email for batch in batches for email in batch]
+        with calls_within(time_to_write(sum(email.request.size for email in new))):
+            failures = iter(accept(new))
         return [_first(islice(failures, len(batch))) for batch in batches]
 
     accept_once = AcceptOnce(
@@ -247,7 +245,7 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
     )
 
     def accept_batch_once(requests: Sequence[KeyedRequest]) -> Sequence[Once | PostroomError]:
-        with calls_within(BATCH_STORE_TIMEOUT):
+        with calls_within(time_to_write(sum(request.size for request in requests))):
             return accept_once(requests)
 
     def named(new: Sequence[NewEmail]) -> Sequence[bool | PostroomError]:

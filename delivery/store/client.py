@@ -69,6 +69,11 @@ def database(client: MongoClient[Document], uri: str) -> Database[Document]:
     return client.get_database(name, write_concern=DURABLE, read_preference=ReadPreference.PRIMARY)
 
 
+def time_to_write(size: int) -> timedelta:
+    """How long a store under load may take for so many bytes, beyond the usual few."""
+    return timedelta(seconds=5 + 2 * size / (1024 * 1024))
+
+
 @contextmanager
 def calls_within(timeout: timedelta) -> Iterator[None]:
     """Calls to a store that is there may take so long, whatever the client's timeout is."""

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from delivery.domain.errors import PostroomError, StoreOutcomeUnknown, StoreUnavailable
+from delivery.store.client import calls_within, time_to_write
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,11 +77,11 @@ class GroupCommit(Generic[Item, Result]):
         still waiting at the end of ``within`` (it is withdrawn and never written), StoreOutcomeUnknown when
         it was being written.
 
-        A large item is written at once on the caller's own thread, however long that takes.
+        A large item is written at once on the caller's own thread, and may take its time.
         """
         size = self._size(item)
         if size > LARGE:
-            return self._commit_alone(item)
+            return self._commit_alone(item, size)
         future: Future[Result] = Future()
         waiting = Waiting(item, size, self._count(item), future)
         deadline = time.monotonic() + within.total_seconds()
@@ -95,8 +96,9 @@ class GroupCommit(Generic[Item, Result]):
                 raise StoreUnavailable("withdrawn before it was written") from None
             raise StoreOutcomeUnknown("still being written") from None
 
-    def _commit_alone(self, item: Item) -> Result:
-        (result,) = self._write([item])
+    def _commit_alone(self, item: Item, size: int) -> Result:
+        with calls_within(time_to_write(size)):
+            (result,) = self._write([item])
         if isinstance(result, PostroomError):
             raise result
         return result

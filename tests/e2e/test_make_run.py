@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack.broker import RabbitMQMissing, find_server
-from tests.harness.api import Api
+from tests.harness.api import Api, email
 from tests.harness.broker import VirtualHost, quorum_queues_are_on_disk
 from tests.harness.deadline import wait_until
 from tests.harness.provider import Provider
@@ -85,6 +85,15 @@ def test_the_curl_line_works_when_pasted(running: StackRun) -> None:
     Api(running.wait_ready()).wait_for_detail(accepted["request_id"], "delivered")
 
 
+def test_what_the_provider_of_a_plain_run_cant_carry_is_denied_by_name(running: StackRun) -> None:
+    denied = Api(running.wait_ready()).post(email(subject="Hi"))
+
+    assert (denied.status_code, denied.json()["reason"]) == (
+        400,
+        "subject field is not supported by the provider",
+    )
+
+
 def test_the_login_that_is_printed_opens_the_management_ui(running: StackRun) -> None:
     (url,) = re.findall(r"RabbitMQ UI\s+(\S+)", running.output())
     ((user, password),) = re.findall(r"login\s+(\S+) / (\S+)", running.output())
@@ -149,14 +158,25 @@ def test_a_killed_run_takes_its_parts_with_it_and_the_next_one_starts(
     Api(second.wait_ready()).send()
 
 
-def test_make_passes_a_stop_on(tmp_path: Path, vhost: VirtualHost, database: StoreDatabase) -> None:
+def test_an_extended_run_sends_rich_emails_and_make_passes_a_stop_on(
+    tmp_path: Path, vhost: VirtualHost, database: StoreDatabase
+) -> None:
     run = StackRun(
         tmp_path / "postroom",
         env={"AMQP_URL": vhost.url, "MONGODB_URI": database.uri},
+        options=["--extended"],
         through_make=True,
     )
+    rich = {
+        "from": "shop@example.com",
+        "to": ["ann@example.com", "ben@example.com"],
+        "subject": "Hi",
+        "html": "Hi",
+    }
     try:
-        run.wait_ready()
+        api = Api(run.wait_ready())
+        accepted = api.request("POST", "/api/v1/emails", json=rich)
+        api.wait_for_detail(accepted.json()["emailId"], "delivered")
         run.terminate(within=20)
         assert run.processes() == []
     finally:

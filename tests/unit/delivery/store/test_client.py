@@ -18,7 +18,7 @@ from pymongo.errors import (
 )
 
 from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
-from delivery.store.client import store_errors
+from delivery.store.client import store_errors, time_to_write
 
 
 def _raised(error: PyMongoError) -> Exception:
@@ -68,3 +68,8 @@ def test_an_answer_of_the_stores_passes_as_it_is(error: PyMongoError) -> None:
 def test_no_text_of_the_driver_is_carried_along() -> None:
     """It may quote the command, and with it an address."""
     assert "ann@example.com" not in str(_raised(AutoReconnect("ann@example.com")))
+
+
+def test_what_is_large_may_take_the_store_longer() -> None:
+    sizes = [0, 1024 * 1024, 10 * 1024 * 1024]
+    assert [time_to_write(size).total_seconds() for size in sizes] == [5, 7, 25]
