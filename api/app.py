@@ -15,6 +15,7 @@ from api import (
     health,
     rate_limits,
     sending,
+    stats,
     status,
     webhooks,
 )
@@ -44,6 +45,7 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     app.register_blueprint(email_reading.blueprint(parts))
     app.register_blueprint(status.blueprint(parts))
     app.register_blueprint(email_webhook.blueprint(parts))
+    app.register_blueprint(stats.blueprint(parts))
     app.register_blueprint(webhooks.blueprint(parts))
     app.register_blueprint(health.blueprint(parts))
     app.register_blueprint(documentation.blueprint())

@@ -36,6 +36,7 @@ SCOPES = {
     "email_reading.cancel": Scope.SEND,
     "status.by_query": Scope.READ,
     "status.by_path": Scope.READ,
+    "stats.stats": Scope.READ,
 }
 """What a key must be for, by endpoint. An endpoint that is in neither table is closed to all."""
 

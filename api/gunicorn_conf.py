@@ -70,4 +70,6 @@ def post_worker_init(worker: Any) -> None:
 def worker_exit(_server: Any, worker: Any) -> None:
     """The last debts are published and struck here: what is left, the relay publishes once more."""
     if hasattr(worker, "wsgi"):  # not where the app could not be loaded
-        worker.wsgi.extensions["postroom"].publishing.stop(STOP_WAIT)
+        parts = worker.wsgi.extensions["postroom"]
+        parts.publishing.stop(STOP_WAIT)
+        parts.store.tally.flush()

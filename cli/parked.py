@@ -7,7 +7,7 @@ pass does it.
 
 import argparse
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -16,6 +16,7 @@ from cli.output import Output, Value
 from cli.parts import Parts
 from cli.selecting import add_choosing, lane_of, parse_time
 from delivery.bootstrap import utc_now
+from delivery.domain.counts import discarded
 from delivery.domain.errors import BrokerUnavailable, InvalidRequest
 from delivery.domain.parking import ParkedEmail, Selection
 from delivery.domain.states import State
@@ -28,7 +29,7 @@ EACH = ("email", "tenant", "lane", "reason", "last_error", "attempts", "accepted
 BATCH = 500
 """Emails in one write."""
 
-Decide = Callable[[Sequence[EmailMessage]], int]
+Decide = Callable[[Sequence[ParkedEmail]], int]
 """Writes a decision about a batch of emails; returns for how many of them it came in time."""
 
 
@@ -76,10 +77,11 @@ def _list(state: State, arguments: argparse.Namespace, parts: Parts, output: Out
 
 
 def _requeue(state: State, arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
-    emails = parts.store.emails
-
-    def requeue(batch: Sequence[EmailMessage]) -> int:
-        return len(requeue_emails(batch, emails=emails, now=utc_now()).owed)
+    def requeue(batch: Sequence[ParkedEmail]) -> int:
+        letters = [EmailMessage(email.email_id, email.gen) for email in batch]
+        requeued = requeue_emails(letters, emails=parts.store.emails, now=utc_now())
+        parts.store.count(requeued.happened)
+        return len(requeued.owed)
 
     _decide(state, arguments, parts, output, decide=requeue, done="requeued")
 
@@ -89,9 +91,13 @@ def _discard(state: State, arguments: argparse.Namespace, parts: Parts, output: 
     if not because:
         raise InvalidRequest("--because needs a text: whoever comes later reads it")
 
-    def discard(batch: Sequence[EmailMessage]) -> int:
-        letters = [(email.email_id, email.gen) for email in batch]
-        return parts.store.parked.discard(state, letters, because=because, now=utc_now())
+    def discard(batch: Sequence[ParkedEmail]) -> int:
+        letters, now = [(email.email_id, email.gen) for email in batch], utc_now()
+        count = parts.store.parked.discard(state, letters, because=because, now=now)
+        if count == len(batch):  # else nobody knows which, and the next recount does
+            of_whom = Counter((email.tenant_id, email.lane) for email in batch)
+            parts.store.tally.add(discarded(of_whom, state, at=now))
+        return count
 
     _decide(state, arguments, parts, output, decide=discard, done="discarded")
 
@@ -112,8 +118,11 @@ def _decide(
         output.table(GROUPS, _grouped(found))
         output.say("Nothing was done.")
         return
-    chosen = [EmailMessage(email.email_id, email.gen) for email in found]
-    count = _in_batches(chosen, decide, output, rate=arguments.rate, done=done)
+    chosen = list(found)
+    try:
+        count = _in_batches(chosen, decide, output, rate=arguments.rate, done=done)
+    finally:
+        parts.store.tally.flush()
     removed: int | None = None
     try:
         if chosen:
@@ -123,7 +132,7 @@ def _decide(
 
 
 def _in_batches(
-    chosen: Sequence[EmailMessage], decide: Decide, output: Output, *, rate: int | None, done: str
+    chosen: Sequence[ParkedEmail], decide: Decide, output: Output, *, rate: int | None, done: str
 ) -> int:
     """Raises StoreUnavailable: what was decided by then is, and the rest is still parked."""
     size = min(BATCH, rate or BATCH)

@@ -23,6 +23,7 @@ from consumers.lost_messages import find_lost_forever
 from consumers.overdue import end_overdue_forever
 from consumers.provider_events import provider_event_consumer
 from consumers.reconciler import reconcile_forever
+from consumers.recount import recount_forever
 from consumers.relay import relay_forever
 from consumers.requeue import requeue_consumer
 from consumers.settlement import until_store_answers
@@ -55,7 +56,7 @@ class Consumers:
         self._parts = parts
         self._strikes = strikes_of(parts.config, parts.store)
         self._outbox = Outbox(publish_owed(parts.config, publisher=parts.publisher, strike=self._strikes.add))
-        self._announcer = Announcer(parts.publisher)
+        self._announcer = Announcer(parts.publisher, count=parts.store.count)
         self._watermarks = Watermarks()
         self._counters = Counters()
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
@@ -133,6 +134,7 @@ class Consumers:
             ask_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
             decide_forever(parts, outbox=outbox, announcer=announcer, counters=counters),
             follow_tenants_forever(parts, self._lanes),
+            recount_forever(parts),
             self._lanes.claim_forever(),
             self._lanes.settle_forever(),
             *(queue.run() for queue in self._queues),
@@ -210,6 +212,7 @@ class Consumers:
             async with asyncio.timeout(OUTBOX_GRACE):
                 await self._outbox.drained()
                 await self._strikes.drained()
+                await asyncio.to_thread(self._parts.store.tally.flush)
         log.info("drained")
 
     async def _disconnect(self) -> None:

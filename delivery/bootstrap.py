@@ -20,6 +20,7 @@ from delivery.broker.thread import PublishingThread
 from delivery.config import Config
 from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract
+from delivery.domain import counts
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import NotStored, PostroomError
 from delivery.domain.happenings import Happening
@@ -31,6 +32,7 @@ from delivery.store.breakers import Breakers
 from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
 from delivery.store.client import Document, calls_within, connect, database, ping, time_to_write
+from delivery.store.counts import StoredCounts
 from delivery.store.email_readings import EmailReadings
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
@@ -44,6 +46,7 @@ from delivery.store.rate_budgets import RateBudgets
 from delivery.store.records import Records
 from delivery.store.reported_emails import ReportedEmails
 from delivery.store.scheduled_emails import ScheduledEmails
+from delivery.store.tally import Tally
 from delivery.store.tenants import Tenants
 from delivery.store.waiting_emails import WaitingEmails
 from delivery.use_cases.accept_emails import accept_emails
@@ -112,9 +115,16 @@ class Store:
     tenants: Tenants
     api_keys: ApiKeys
     idempotency_keys: IdempotencyKeys
+    counts: StoredCounts
+    tally: Tally
+    provider_reports_deliveries: bool
 
     def is_reachable(self) -> bool:
         return ping(self.db)
+
+    def count(self, happenings: Sequence[Happening]) -> None:
+        """In memory for about a second; never fails."""
+        self.tally.add(counts.happened(happenings, reports_deliveries=self.provider_reports_deliveries))
 
     def apply_events(self, pending: Sequence[PendingEvent]) -> list[Happening]:
         return apply_provider_events(
@@ -125,10 +135,14 @@ class Store:
 def build_store(config: Config, *, timeout: timedelta) -> Store:
     client = connect(config.mongodb_uri, timeout=timeout)
     db = database(client, config.mongodb_uri)
+    stored_counts = StoredCounts(db)
+    tally = Tally(stored_counts.add)
     return Store(
         client=client,
         db=db,
-        emails=Emails(db, hash_key=config.recipient_hash_key),
+        emails=Emails(
+            db, hash_key=config.recipient_hash_key, count=lambda new: tally.add(counts.accepted(new))
+        ),
         attachments=Attachments(db),
         claims=Claims(db),
         events=ProviderEvents(db, hash_key=config.recipient_hash_key),
@@ -147,6 +161,9 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         tenants=Tenants(db),
         api_keys=ApiKeys(db),
         idempotency_keys=IdempotencyKeys(db),
+        counts=stored_counts,
+        tally=tally,
+        provider_reports_deliveries=config.provider.reports_deliveries,
     )
 
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from delivery.domain.happenings import Happening
 from delivery.use_cases.messages import Outgoing
@@ -23,13 +23,18 @@ MAX_BATCH = 500
 
 
 class Announcer:
-    def __init__(self, publisher: MessagePublisher) -> None:
+    def __init__(
+        self, publisher: MessagePublisher, *, count: Callable[[Sequence[Happening]], None] = lambda _: None
+    ) -> None:
+        """count: hears of all that happens, told or not."""
         self._publisher = publisher
+        self._count = count
         self._waiting: deque[Happening] = deque()
         self._wake = asyncio.Event()
 
     def tell(self, happenings: Sequence[Happening]) -> None:
         """Take what happened, to be told soon. Never blocks, never fails."""
+        self._count(happenings)
         self._waiting.extend(happenings[: MAX_WAITING - len(self._waiting)])
         self._wake.set()
 

@@ -4,7 +4,7 @@ Claims and settlements are in claims.py, provider reports in reported_emails.py.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pymongo import ASCENDING
@@ -36,8 +36,16 @@ MAX_INSERT_BYTES = 4 * 1024 * 1024
 class Emails:
     """Every method raises StoreUnavailable when the store is away."""
 
-    def __init__(self, db: Database[Document], *, hash_key: bytes) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        *,
+        hash_key: bytes,
+        count: Callable[[Sequence[NewEmail]], None] = lambda _: None,
+    ) -> None:
+        """count: hears of what is inserted."""
         self._emails = db.emails
+        self._count = count
         self._attachments = Attachments(db)
         self._hash_key = hash_key
 
@@ -52,6 +60,8 @@ class Emails:
             inserted |= insert_new(
                 self._emails, [new_document(email, hash_key=self._hash_key) for email in batch]
             )
+        not_new = inserted.known | inserted.failed
+        self._count([email for email in new if email.email_id not in not_new])
         return inserted
 
     def get(self, tenant_id: str, email_id: str) -> Standing | None:

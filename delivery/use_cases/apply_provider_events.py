@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from delivery.domain.emails import Standing
-from delivery.domain.happenings import Happening
+from delivery.domain.happenings import Happening, happening_of
 from delivery.domain.provider_events import PendingEvent
 from delivery.domain.recipients import RecipientReport, is_news, state_of_several
 from delivery.domain.reports import state_after
@@ -168,10 +168,4 @@ def _by_effect(done: Sequence[_Done]) -> dict[str, list[str]]:
 def _happening(item: _Done, *, at: datetime) -> Happening:
     assert item.standing is not None
     assert item.state is not None
-    return Happening(
-        tenant_id=item.standing.tenant_id,
-        email_id=item.standing.email_id,
-        lane=item.standing.lane,
-        state=item.state,
-        at=at,
-    )
+    return happening_of(item.standing, item.state, at=at)

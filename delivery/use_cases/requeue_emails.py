@@ -32,9 +32,7 @@ def requeue_emails(letters: Sequence[EmailMessage], *, emails: ParkedEmails, now
     A letter of another generation, or of an email that is parked no more, changes nothing. Raises
     StoreUnavailable; repeating the call is safe.
     """
+    before = emails.standings([letter.email_id for letter in letters])
     owed = emails.revive([(letter.email_id, letter.gen) for letter in letters], now=now)
-    if not owed:
-        return Requeued()
-    standings = emails.standings([debt.email_id for debt in owed])
-    happened = [happening_of(email, State.QUEUED, at=now) for email in standings.values()]
-    return Requeued(owed=owed, happened=happened)
+    revived = [before[debt.email_id] for debt in owed if debt.email_id in before]
+    return Requeued(owed=owed, happened=[happening_of(email, State.QUEUED, at=now) for email in revived])

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.conftest import BREAKER_STAYS_CLOSED, Whole
 from tests.harness.api import Api, email
+from tests.harness.counts import wait_for_right_counts
 from tests.harness.deadline import wait_for_value, wait_until
 from tests.harness.shell import Shell
 from tests.harness.system import System
@@ -90,6 +91,7 @@ def test_dead_emails_are_listed_requeued_and_discarded_and_the_queue_is_as_long_
     assert shell(*dry[:-1]) == {"requeued": 3, "letters_removed": 3}
     acme.wait_for_all(theirs, "sent", within=60)
     wait_for_depth(whole, "email.dead", 5)
+    wait_for_right_counts(api, whole.database, tenant="default")
 
     done = shell("dead", "discard", ours[0], ours[1], "--because", "sent by hand")
     assert done == {"discarded": 2, "letters_removed": 2}
@@ -103,6 +105,8 @@ def test_dead_emails_are_listed_requeued_and_discarded_and_the_queue_is_as_long_
     wait_for_depth(whole, "email.dead", 0)
     assert shell("dead", "list") == []
     whole.system.provider.assert_accepted_once([*theirs, *ours[2:]])
+    wait_for_right_counts(api, whole.database, tenant="default")
+    wait_for_right_counts(acme, whole.database, tenant="acme")
 
 
 def test_held_emails_have_the_same_commands(whole: Whole, shell: Shell, api: Api) -> None:
@@ -118,6 +122,7 @@ def test_held_emails_have_the_same_commands(whole: Whole, shell: Shell, api: Api
     api.wait_for_status(again, "sent")
     wait_for_depth(whole, "email.held", 0)
     assert len(whole.system.provider.submissions_of(kept)) == 1
+    wait_for_right_counts(api, whole.database, tenant="default")
 
 
 def test_a_requeue_that_is_killed_half_way_loses_and_doubles_nothing(

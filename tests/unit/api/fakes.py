@@ -16,6 +16,7 @@ from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract
 from delivery.domain.api_keys import ApiKey
 from delivery.domain.breaker import Breaker
+from delivery.domain.counts import TenantCounts
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import PostroomError, StoreUnavailable
 from delivery.domain.idempotency import KeyRecord
@@ -239,8 +240,17 @@ class IdempotencyKeys:
         return {one: self.records[one] for one in record_ids if one in self.records}
 
 
+class StatsOfTenants:
+    def __init__(self) -> None:
+        self.found: dict[str, TenantCounts] = {}
+
+    def of_tenant(self, tenant_id: str) -> TenantCounts:
+        return self.found[tenant_id]
+
+
 class FakeStore:
     def __init__(self) -> None:
+        self.counts = StatsOfTenants()
         self.api_keys = Keys()
         self.tenants = Tenants()
         self.emails = Emails()

@@ -153,7 +153,14 @@ def test_it_tells_what_happened_to_whose_email() -> None:
     store = Store(submitted("a", tenant_id="ours", lane=Lane.BULK))
     store.take(event("a", Report.BOUNCED))
     assert store.happened == [
-        Happening(tenant_id="ours", email_id="a", lane=Lane.BULK, state=State.BOUNCED, at=NOW)
+        Happening(
+            tenant_id="ours",
+            email_id="a",
+            lane=Lane.BULK,
+            state=State.BOUNCED,
+            at=NOW,
+            was=State.SUBMITTED,
+        )
     ]
 
 
