@@ -1,4 +1,4 @@
-"""``postroom emails``: show one, search. Addresses and content only for who asks for them."""
+"""``postroom emails``: show one, search, cancel. Addresses and content only for who asks for them."""
 
 import argparse
 from itertools import islice
@@ -9,10 +9,11 @@ from cli.selecting import add_choosing, lane_of, parse_time
 from delivery.bootstrap import utc_now
 from delivery.contract.status import parse_request_id
 from delivery.domain.emails import DEFAULT_TENANT, Content
-from delivery.domain.errors import InvalidRequest
+from delivery.domain.errors import InvalidRequest, TooLate, UnknownEmail
 from delivery.domain.idempotency import record_id
 from delivery.domain.records import EmailRecord, Search
 from delivery.domain.states import State
+from delivery.use_cases.cancel_email import cancel_email
 
 COLUMNS = ("email", "tenant", "lane", "state", "reason", "attempts", "accepted", "updated")
 HISTORY = ("at", "state", "detail")
@@ -29,6 +30,9 @@ def add_parser(
     show.set_defaults(command=_show)
     show.add_argument("email", help="its id, the request_id of the API")
     show.add_argument("--reveal", action="store_true", help="with its addresses and its content")
+    cancel = verbs.add_parser("cancel", parents=[options], help="see to it that emails are never sent")
+    cancel.set_defaults(command=_cancel)
+    cancel.add_argument("email", nargs="+", help="ids")
     search = verbs.add_parser("search", parents=[options], help="find emails, the newest first")
     search.set_defaults(command=_search)
     add_choosing(search, when="accepted")
@@ -48,6 +52,35 @@ def _show(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
     output.rows_for_people(
         HISTORY, [{"at": each.at, "state": each.state.value, "detail": each.detail} for each in email.history]
     )
+
+
+def _cancel(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
+    """Tells of each what became of it. Raises InvalidRequest at the end if one can't be canceled."""
+    rows = [_canceled(parse_request_id(given), parts) for given in arguments.email]
+    parts.store.tally.flush()
+    output.table(("email", "canceled", "reason"), rows)
+    refused = sum(row["canceled"] == "no" for row in rows)
+    if refused:
+        raise InvalidRequest(f"{refused} of {len(rows)} can't be canceled")
+
+
+def _canceled(email_id: str, parts: Parts) -> dict[str, Value]:
+    email, now = parts.store.records.get(email_id), utc_now()
+    try:
+        if email is None:
+            raise UnknownEmail(f"there is no email {email_id}")
+        happening = cancel_email(
+            email.tenant_id,
+            email_id,
+            emails=parts.store.emails,
+            scheduled=parts.store.scheduled,
+            now=now,
+            reason="canceled by an operator",
+        )
+    except (TooLate, UnknownEmail) as error:
+        return {"email": email_id, "canceled": "no", "reason": str(error)}
+    parts.store.count([happening] if happening is not None else [])
+    return {"email": email_id, "canceled": "yes", "reason": None}
 
 
 def _search(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:

@@ -24,7 +24,13 @@ class Cancelable(Protocol):
 
 
 def cancel_email(
-    tenant_id: str, email_id: str, *, emails: EmailLookup, scheduled: Cancelable, now: datetime
+    tenant_id: str,
+    email_id: str,
+    *,
+    emails: EmailLookup,
+    scheduled: Cancelable,
+    now: datetime,
+    reason: str = REASON,
 ) -> Happening | None:
     """Cancel an email of this tenant: from now on it is never sent. Returns what happened; None if it was
     canceled before.
@@ -39,6 +45,6 @@ def cancel_email(
         if seen.state is State.CANCELED:
             return None
         check_cancelable(seen)
-        if scheduled.cancel(seen, reason=REASON, now=now):
+        if scheduled.cancel(seen, reason=reason, now=now):
             return happening_of(seen, State.CANCELED, at=now)
     raise TooLate("the email can't be canceled: it is being worked on")

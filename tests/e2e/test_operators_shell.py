@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -181,6 +182,19 @@ def test_emails_are_found_and_shown_without_what_is_private(whole: Whole, shell:
     assert (revealed["recipients"], revealed["message"]) == (["zoe@example.com"], "Hello")
     unknown = request_id[:-12] + "000000000000"
     assert shell.run("emails", "show", unknown).returncode == 1
+
+
+def test_an_email_that_waits_is_canceled_and_one_that_does_not_is_not(
+    whole: Whole, shell: Shell, acme: Api
+) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    waits, goes = api_ids(acme, [email(send_at=later), email()])
+    acme.wait_for_detail(goes, "delivered")
+    assert shell("emails", "cancel", waits)[0]["canceled"] == "yes"
+    assert acme.status(waits)["detail"] == "canceled"
+    refused = shell.run("emails", "cancel", goes, waits)
+    assert (refused.returncode, "1 of 2 can't be canceled" in refused.stderr) == (1, True)
+    wait_for_right_counts(acme, whole.database, tenant="acme")
 
 
 def test_the_topology_is_checked(shell: Shell) -> None:

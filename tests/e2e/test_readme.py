@@ -158,7 +158,10 @@ def test_every_command_of_the_shell_does_what_it_is_shown_for(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last test here: once there are keys, nobody calls without one."""
-    request_id = system.api.send()
+    ids = {
+        "$REQUEST_ID": system.api.send(),
+        "$SCHEDULED_ID": system.api.send(send_at=(datetime.now(UTC) + timedelta(days=1)).isoformat()),
+    }
     monkeypatch.chdir(tmp_path)
     running = {"pid": os.getpid(), "api_url": system.api.url}
     (tmp_path / ".postroom").mkdir()
@@ -168,7 +171,7 @@ def test_every_command_of_the_shell_does_what_it_is_shown_for(
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("./postroom ")]
     assert len(commands) >= 15
     for command in commands:
-        words = [request_id if word == "$REQUEST_ID" else word for word in command]
+        words = [ids.get(word, word) for word in command]
         if words[:2] == ["keys", "revoke"]:
             words[-1] = postroom("keys", "list", words[2])[0]["key"]
         assert postroom.text(*words), command
