@@ -98,13 +98,15 @@ def blueprint(parts: ApiParts) -> Blueprint:
     @routes.post("/<email_id>/cancel")
     @describes(_CANCEL)
     def cancel(email_id: str) -> Response:
-        cancel_email(
+        happening = cancel_email(
             _tenant_id(),
             parse_email_id(email_id),
             emails=store.emails,
             scheduled=store.scheduled,
             now=utc_now(),
         )
+        if happening is not None:
+            store.count([happening])
         return jsonify(emailId=email_id.lower())
 
     return routes

@@ -19,6 +19,7 @@ from delivery.domain.breaker import Breaker
 from delivery.domain.counts import TenantCounts
 from delivery.domain.emails import NewEmail, Standing
 from delivery.domain.errors import PostroomError, StoreUnavailable
+from delivery.domain.happenings import Happening
 from delivery.domain.idempotency import KeyRecord
 from delivery.domain.inserted import Inserted
 from delivery.domain.owed import OwedEmail
@@ -251,6 +252,7 @@ class StatsOfTenants:
 class FakeStore:
     def __init__(self) -> None:
         self.counts = StatsOfTenants()
+        self.counted: list[Happening] = []
         self.api_keys = Keys()
         self.tenants = Tenants()
         self.emails = Emails()
@@ -259,6 +261,9 @@ class FakeStore:
         self.idempotency_keys = IdempotencyKeys()
         self.breakers = Breakers()
         self.rates = RateBudgets()
+
+    def count(self, happenings: Sequence[Happening]) -> None:
+        self.counted += happenings
 
 
 class Publishing:
