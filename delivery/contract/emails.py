@@ -175,6 +175,8 @@ class EmailsContract:
         schema = EmailSchema(exclude={"template_id", "variables", *denied})
         if "subject" in self._extra:
             schema.fields["subject"].required = True
+        if "to" not in self._extra and isinstance(to := schema.fields["to"], Addresses):
+            to.most_described = 1
         return schema
 
     def _content(self, values: Mapping[str, Any]) -> Content:

@@ -82,11 +82,12 @@ class Addresses(fields.Field[tuple[str, ...]]):
         super().__init__(**kwargs)
         self._least = least
         self._address = Address()
+        self.most_described = _MOST_DESCRIBED
 
     @property
     def json_schema(self) -> JsonSchema:
         one = self._address.json_schema
-        several = {"type": "array", "minItems": self._least, "maxItems": _MOST_DESCRIBED, "items": one}
+        several = {"type": "array", "minItems": self._least, "maxItems": self.most_described, "items": one}
         return {**one, **several, "type": ["string", "array"]}
 
     def _deserialize(
