@@ -5,7 +5,7 @@ Nine tenths go through the app in this process, on a real store; the rest, which
 
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,52 +14,35 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from api import create_app
 from delivery.bootstrap import build_api
-from delivery.config import EXTRA_FIELDS, load_config
+from delivery.config import load_config
+from tests.e2e.conftest import ALL_FIELDS, NO_BROKER, Brokerless
 from tests.harness.fuzzing import SECRET, WAYS_IN, Tally, WayIn, fuzz
 from tests.harness.mangling import requests_in_bytes
-from tests.harness.store import StoreDatabase, StoreServer
 from tests.harness.system import System
 
-NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
-DEFAULT_TENANT = {
-    "_id": "default",
-    "lanes": ["critical", "transactional", "standard", "bulk"],
-    "senders": [],
-    "amqp_users": [],
-    "sender_default": "shop@example.com",
-}
 ALL = 100_000
 SLICE = 800
-TOML = f"[provider]\nextra_fields = {list(EXTRA_FIELDS)}"
 
 
 @pytest.fixture(scope="module")
-def database(store: StoreServer) -> Iterator[StoreDatabase]:
-    with store.database() as fresh:
-        fresh["tenants"].insert_one(DEFAULT_TENANT)
-        yield fresh
+def brokerless(start_brokerless: Callable[..., Brokerless]) -> Brokerless:
+    started: Brokerless = start_brokerless()
+    return started
+
+
+@pytest.fixture
+def system(brokerless: Brokerless) -> System:
+    return brokerless.system
 
 
 @pytest.fixture(scope="module")
-def system(database: StoreDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Without a broker, which accepting does without: what is accepted stays owed."""
-    folder = tmp_path_factory.mktemp("system")
-    started = System(folder, amqp_url=NO_BROKER, mongodb_uri=database.uri, consumers=0, config=TOML)
-    try:
-        started.start()
-        yield started
-    finally:
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def app(database: StoreDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+def app(brokerless: Brokerless, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """The app in this process."""
     toml = tmp_path_factory.mktemp("app") / "postroom.toml"
-    toml.write_text(TOML, encoding="utf-8")
+    toml.write_text(ALL_FIELDS, encoding="utf-8")
     environ = {
         "POSTROOM_CONFIG": str(toml),
-        "MONGODB_URI": database.uri,
+        "MONGODB_URI": brokerless.database.uri,
         "AMQP_URL": NO_BROKER,
         "WEBHOOK_SECRETS": SECRET,
     }

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from delivery.config import EXTRA_FIELDS
-from tests.e2e.conftest import Whole
+from tests.e2e.conftest import Brokerless
 from tests.harness import openapi_hooks
+from tests.harness.system import System
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 KEY = "a-key"
@@ -35,32 +35,18 @@ parameters = {{ "path.token" = "{TOKEN}" }}
 
 
 @pytest.fixture(scope="module")
-def whole(start_whole: Callable[..., Whole]) -> Whole:
-    """No consumers: what is accepted stays queued, and can be canceled."""
-    started: Whole = start_whole(
-        consumers=0,
-        api_key=KEY,
-        webhook_secrets=[SECRET],
-        env={"WEBHOOK_PATH_TOKENS": TOKEN},
-        config=f"[provider]\nextra_fields = {json.dumps(EXTRA_FIELDS)}",
+def system(start_brokerless: Callable[..., Brokerless]) -> System:
+    started: Brokerless = start_brokerless(
+        api_key=KEY, webhook_secrets=[SECRET], env={"WEBHOOK_PATH_TOKENS": TOKEN}
     )
-    started.database["tenants"].insert_one(
-        {
-            "_id": "default",
-            "lanes": ["critical", "transactional", "standard", "bulk"],
-            "senders": [],
-            "amqp_users": [],
-            "sender_default": "shop@example.com",
-        }
-    )
-    return started
+    return started.system
 
 
-def test_schemathesis_finds_nothing(whole: Whole, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(system: System, tmp_path: Path) -> None:
     config, report = tmp_path / "schemathesis.toml", tmp_path / "calls.har"
     config.write_text(CONFIG, encoding="utf-8")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"]
-    command += [f"{whole.system.wiring.api_url}/openapi.json", "--header", f"Authorization: Bearer {KEY}"]
+    command += [f"{system.wiring.api_url}/openapi.json", "--header", f"Authorization: Bearer {KEY}"]
     command += ["--checks", "all", "--mode", "all", "--max-examples", str(EXAMPLES), "--no-color"]
     command += ["--report", "har", "--report-har-path", str(report)]
     environ = {
@@ -75,7 +61,7 @@ def test_schemathesis_finds_nothing(whole: Whole, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     assert "No issues found" in done.stdout
-    check_that_it_came_through(whole.system.api.get("/openapi.json").json(), report)
+    check_that_it_came_through(system.api.get("/openapi.json").json(), report)
 
 
 def check_that_it_came_through(document: Mapping[str, Any], report: Path) -> None:

@@ -62,6 +62,14 @@ def test_what_is_open_has_no_limit(start: Start, method: str, path: str) -> None
     assert [(answer.status_code, told(answer)) for answer in answers] == [(200, {})] * 9
 
 
+def test_a_batch_is_worth_as_many_requests_as_it_has_emails(start: Start) -> None:
+    api = start(config=LIMITED)
+    email = {"from": "shop@example.com", "to": "ann@example.com", "text": "Hello"}
+    assert api.client.post("/api/v1/emails/batch", json=[email] * 21).status_code == 200
+    response = api.client.post("/api/v1/emails", json=email)
+    assert (response.status_code, response.get_json()["error"]["code"]) == (429, "RATE_LIMITED")
+
+
 @pytest.mark.parametrize(("rate", "allowed"), [(Rate(1, 1), 1), (Rate(9, 9), 9), (UNLIMITED, 12), (None, 3)])
 def test_a_tenant_may_have_a_rate_of_its_own(start: Start, rate: Rate | None, allowed: int) -> None:
     api = start(config=LIMITED)
