@@ -21,7 +21,7 @@ from tests.harness.mangling import requests_in_bytes
 from tests.harness.system import System
 
 ALL = 100_000
-SLICE = 800
+SLICE = 500
 
 
 @pytest.fixture(scope="module")
