@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,69 @@ def test_a_wrong_key_and_an_unknown_route_have_their_codes(system: System) -> No
     with pytest.raises(UseSendHTTPError) as unknown:
         UseSend(KEY, url=system.api.url).get("/domains")
     assert unknown.value.error["code"] == "NOT_FOUND"
+
+
+def test_an_email_is_read_with_its_events_and_the_status_of_each_recipient(
+    system: System, usesend: UseSend
+) -> None:
+    email_id = sent(usesend, to=["ann@example.com", "ben@example.com"], replyTo="desk@example.com")
+    system.api.wait_for_detail(email_id, "delivered")
+
+    def both_are_delivered() -> dict[str, Any]:
+        found: Any = usesend.emails.get(email_id)[0]
+        assert [each["status"] for each in found["recipients"]] == ["DELIVERED"] * 2, found["recipients"]
+        return dict(found)
+
+    found = wait_until(both_are_delivered, within=30, what="both recipients' reports are there")
+    assert (found["from"], found["to"]) == (EMAIL["from"], ["ann@example.com", "ben@example.com"])
+    assert (found["subject"], found["html"], found["text"]) == (
+        EMAIL["subject"],
+        EMAIL["html"],
+        EMAIL["text"],
+    )
+    assert (found["replyTo"], found["latestStatus"]) == (["desk@example.com"], "DELIVERED")
+    statuses = [event["status"] for event in found["emailEvents"]]
+    assert (statuses[0], statuses[-1]) == ("QUEUED", "DELIVERED")
+    assert {event["emailId"] for event in found["emailEvents"]} == {email_id}
+
+
+def test_a_scheduled_email_is_rescheduled(system: System, usesend: UseSend) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    email_id = sent(usesend, scheduledAt=tomorrow)
+    scheduled: Any = usesend.emails.get(email_id)[0]
+    assert (scheduled["latestStatus"], scheduled["scheduledAt"][:16]) == (
+        "SCHEDULED",
+        tomorrow.isoformat()[:16],
+    )
+    usesend.emails.update(email_id, {"scheduledAt": datetime.now(UTC)})
+    submission(system, email_id)
+    with pytest.raises(UseSendHTTPError) as refused:
+        usesend.emails.update(email_id, {"scheduledAt": tomorrow})
+    assert (refused.value.status_code, refused.value.error["code"]) == (400, "BAD_REQUEST")
+
+
+def test_an_email_is_canceled_until_it_is_sent(system: System, usesend: UseSend) -> None:
+    email_id = sent(usesend, scheduledAt=datetime.now(UTC) + timedelta(days=1))
+    for _ in range(2):
+        assert usesend.emails.cancel(email_id)[0] == {"emailId": email_id}
+    canceled: Any = usesend.emails.get(email_id)[0]
+    assert [event["status"] for event in canceled["emailEvents"]] == ["SCHEDULED", "CANCELLED"]
+    delivered = sent(usesend)
+    submission(system, delivered)
+    for unknown, status in ((delivered, 400), (delivered[:-4] + "0000", 404)):
+        with pytest.raises(UseSendHTTPError) as refused:
+            usesend.emails.cancel(unknown)
+        assert refused.value.status_code == status
+
+
+def test_emails_are_listed(usesend: UseSend) -> None:
+    ids = batch(usesend, *[{**EMAIL, "cc": "copied@example.com"}] * 3, key="listed")
+    for narrowed in ("recipient=copied@example.com", "idempotencyKey=listed"):
+        first: Any = usesend.get(f"/emails?limit=2&{narrowed}")[0]
+        assert first["count"] == 3
+        rest: Any = usesend.get(f"/emails?limit=2&{narrowed}&cursor={first['nextCursor']}")[0]
+        assert rest["nextCursor"] is None
+        assert sorted(email["id"] for email in first["data"] + rest["data"]) == sorted(ids)
 
 
 def test_the_javascript_client_sends_alike(system: System) -> None:

@@ -1,0 +1,69 @@
+"""A hundred thousand emails that are due at the same moment: no stall, and each is queued once."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+
+from delivery.domain.lanes import Lane
+from tests.harness.backlog import put_scheduled
+from tests.harness.broker import VirtualHost
+from tests.harness.counters import counted
+from tests.harness.deadline import wait_until
+from tests.harness.store import StoreDatabase
+from tests.harness.system import System
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+
+EMAILS = 100_000
+CRITICAL = 20
+
+
+def test_a_hundred_thousand_due_at_once_go_out_while_all_else_goes_on(
+    start_system: Callable[..., System], vhost: VirtualHost, database: StoreDatabase
+) -> None:
+    """Killed in the middle, too. What is sent at once meanwhile goes ahead of them."""
+    system = start_system(consumers=2)
+    send_at = datetime.now(UTC) - timedelta(seconds=1)
+    for consumers in system.consumers:
+        consumers.kill()
+    put_scheduled(database, EMAILS, lane=Lane.BULK, recipient="bulk@example.com", send_at=send_at)
+    began = time.monotonic()
+    system.start()
+    wait_until(lambda: system.provider.received() > 500, within=120, what="bulk is being sent")
+
+    def scheduled() -> int:
+        return database["emails"].count_documents({"state": "scheduled"})
+
+    first = [_send_critical(system, number) for number in range(CRITICAL)]
+    system.consumers[0].kill()
+    second = [_send_critical(system, number) for number in range(CRITICAL)]
+    assert scheduled() > EMAILS / 10, "all were queued before the end of the test"
+    system.consumers[0].start()
+    wait_until(lambda: not scheduled(), within=900, what="all are queued")
+    queued_after = time.monotonic() - began
+    memory = max(psutil.Process(part.pid).memory_info().rss for part in system.consumers)
+    states = database["emails"].count_documents({"content.recipient": "bulk@example.com"})
+    summary = system.provider.summary()
+    print(
+        f"{EMAILS} due at once: queued after {queued_after:.0f} s; meanwhile /send to provider took "
+        f"{1000 * max(first):.0f} ms and, after a kill, {1000 * max(second):.0f} ms at most; "
+        f"a consumer process has {memory / 2**20:.0f} MiB; submitted by then {summary['received']}; "
+        f"relayed {counted(system, 'relayed_messages')}"
+    )
+    assert states == EMAILS
+    assert not summary["duplicates"]
+
+
+def _send_critical(system: System, number: int) -> float:
+    """Seconds from the request until the provider has it."""
+    began = time.monotonic()
+    request_id = system.api.send(lane="critical", recipient=f"critical-{number}@example.com")
+    wait_until(
+        lambda: system.api.status(request_id)["detail"] in ("submitted", "delivered"),
+        within=60,
+        what="the critical email is sent",
+    )
+    return time.monotonic() - began
