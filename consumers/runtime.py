@@ -48,6 +48,9 @@ DISCONNECT_GRACE = 1.0
 OUTBOX_GRACE = 2.0
 """Seconds that a stop waits for the last confirms; what is not confirmed stays owed."""
 
+COUNTS_GRACE = 1.0
+"""Seconds that a stop waits for the last changes of counts; a recount makes up for what is lost."""
+
 
 class Consumers:
     """All consumers and loops of one process. Belongs to the event loop it is made on."""
@@ -212,6 +215,8 @@ class Consumers:
             async with asyncio.timeout(OUTBOX_GRACE):
                 await self._outbox.drained()
                 await self._strikes.drained()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COUNTS_GRACE):
                 await asyncio.to_thread(self._parts.store.tally.flush)
         log.info("drained")
 

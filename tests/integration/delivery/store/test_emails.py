@@ -2,10 +2,11 @@
 
 import pytest
 
-from delivery.domain.emails import DEFAULT_TENANT
+from delivery.domain.emails import DEFAULT_TENANT, NewEmail
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo
 from delivery.domain.states import State
+from delivery.store.emails import Emails
 from tests.integration.delivery.store.conftest import Store, ids
 from tests.unit.delivery.builders import CONTENT, NOW, new_email, owed_email, seconds, standing
 
@@ -192,3 +193,11 @@ def test_repeated_after_an_unknown_outcome_a_revival_ends_in_the_same_place_and_
     before = postroom.document()
     assert postroom.emails.revive([("a", 3)], now=LATER + seconds(9)) == first
     assert postroom.document() == before
+
+
+def test_what_is_new_is_counted_and_what_was_there_before_is_not(postroom: Store) -> None:
+    counted: list[NewEmail] = []
+    emails = Emails(postroom.db, hash_key=b"key", count=counted.extend)
+    emails.insert([new_email("a"), new_email("b")])
+    emails.insert([new_email("b"), new_email("c")])
+    assert [email.email_id for email in counted] == ["a", "b", "c"]

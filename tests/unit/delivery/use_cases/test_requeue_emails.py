@@ -19,7 +19,9 @@ class Parked:
         return [owed_email(email_id=email_id, gen=gen + 1) for email_id, gen in letters if gen == 3]
 
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
-        return {email_id: standing(email_id=email_id, lane=Lane.BULK) for email_id in email_ids}
+        return {
+            email_id: standing(email_id=email_id, lane=Lane.BULK, state=State.HELD) for email_id in email_ids
+        }
 
 
 def test_a_letter_revives_its_email_in_its_own_generation_only() -> None:
@@ -27,7 +29,14 @@ def test_a_letter_revives_its_email_in_its_own_generation_only() -> None:
     requeued = requeue_emails(letters, emails=Parked(), now=NOW)
     assert requeued.owed == [owed_email(email_id="a", gen=4)]
     assert requeued.happened == [
-        Happening(tenant_id="default", email_id="a", lane=Lane.BULK, state=State.QUEUED, at=NOW)
+        Happening(
+            tenant_id="default",
+            email_id="a",
+            lane=Lane.BULK,
+            state=State.QUEUED,
+            at=NOW,
+            was=State.HELD,
+        )
     ]
 
 
