@@ -7,8 +7,10 @@ pass does it.
 
 import argparse
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 
 from cli.letters import QUEUES, count_letters, remove_letters
@@ -73,7 +75,7 @@ def _list(state: State, arguments: argparse.Namespace, parts: Parts, output: Out
         return
     groups = _grouped(found)
     output.table(GROUPS, groups)
-    output.say(f"{sum(count for _, count in _counts(groups))} emails; {_letters(state, parts)}")
+    output.say(f"{sum(int(str(group['emails'])) for group in groups)} emails; {_letters(state, parts)}")
 
 
 def _requeue(state: State, arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
@@ -166,28 +168,27 @@ def _chooses(arguments: argparse.Namespace) -> bool:
     return bool(arguments.email) or any(option is not None for option in options)
 
 
+@dataclass(slots=True)
+class _Group:
+    emails: int
+    oldest: datetime
+    newest: datetime
+
+
 def _grouped(found: Iterable[ParkedEmail]) -> list[dict[str, Value]]:
     """The largest groups first."""
-    groups: dict[tuple[str, str, str, str], list[ParkedEmail]] = defaultdict(list)
+    groups: dict[tuple[str, str, str | None, str | None], _Group] = {}
     for email in found:
-        groups[email.tenant_id, email.lane.value, email.reason or "", email.last_error or ""].append(email)
-    rows: list[dict[str, Value]] = [
-        {
-            "tenant": tenant,
-            "lane": lane,
-            "reason": reason or None,
-            "last_error": last_error or None,
-            "emails": len(emails),
-            "oldest": min(email.parked_at for email in emails),
-            "newest": max(email.parked_at for email in emails),
-        }
-        for (tenant, lane, reason, last_error), emails in groups.items()
+        at, alike = email.parked_at, (email.tenant_id, email.lane.value, email.reason, email.last_error)
+        group = groups.setdefault(alike, _Group(emails=0, oldest=at, newest=at))
+        group.emails += 1
+        group.oldest, group.newest = min(group.oldest, at), max(group.newest, at)
+    return [
+        {"tenant": tenant, "lane": lane, "reason": reason, "last_error": last_error, **asdict(group)}
+        for (tenant, lane, reason, last_error), group in sorted(
+            groups.items(), key=lambda item: -item[1].emails
+        )
     ]
-    return [row for row, _ in sorted(_counts(rows), key=lambda counted: -counted[1])]
-
-
-def _counts(rows: Iterable[dict[str, Value]]) -> list[tuple[dict[str, Value], int]]:
-    return [(row, count) for row in rows if isinstance(count := row["emails"], int)]
 
 
 def _line(email: ParkedEmail) -> dict[str, Value]:
