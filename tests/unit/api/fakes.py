@@ -37,6 +37,11 @@ from delivery.use_cases.limit_rates import RateLimits
 from tests.unit.delivery.builders import standing
 
 
+def _as_stored(at: datetime) -> datetime:
+    """To the millisecond, as MongoDB keeps times."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
 class Emails:
     """Emails by id; what a test puts here is of every tenant. ``becomes``: what is accepted is so at once."""
 
@@ -57,7 +62,7 @@ class Emails:
         for email in new:
             self.tenants[email.email_id] = email.tenant_id
             self.found[email.email_id] = standing(
-                email_id=email.email_id, state=self.becomes, accepted_at=email.accepted_at
+                email_id=email.email_id, state=self.becomes, accepted_at=_as_stored(email.accepted_at)
             )
         return [None] * len(new)
 
