@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import platform
 import tempfile
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = _parser().parse_args()
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # it tells of every connection that a kill cuts
     console = Console(width=WIDTH)
     results = Results()
     began = time.monotonic()

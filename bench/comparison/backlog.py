@@ -1,7 +1,7 @@
 """Emails that wait, put there at once: stored, and their messages in the queue."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -57,17 +57,24 @@ def _put(
     key: str,
 ) -> None:
     database["emails"].insert_many(documents, ordered=False)
-    asyncio.run(publish(vhost.url, map(message_of, documents), exchange=exchange, key=key))
+    messages = [message_of(document) for document in documents]
+    asyncio.run(_publish(vhost.url, messages, exchange=exchange, key=key))
 
 
-async def publish(url: str, messages: Iterable[Message], *, exchange: str, key: str) -> None:
-    """Without confirms; who needs to know counts the queue. Closing in order loses none on the way."""
-    connection = await aiormq.connect(url)
-    channel = await connection.channel(publisher_confirms=False)
-    for body, properties in messages:
+async def _publish(url: str, messages: Sequence[Message], *, exchange: str, key: str) -> None:
+    """All but the last without a confirm, which is several times faster.
+
+    The last one's says that the queue has written what came before it, too: what was never to be confirmed
+    RabbitMQ 3.10 keeps in memory, and a broker that is killed would forget it.
+    """
+    async with await aiormq.connect(url) as connection:
+        channel = await connection.channel(publisher_confirms=False)
+        for body, properties in messages[:-1]:
+            await channel.basic_publish(body, exchange=exchange, routing_key=key, properties=properties)
+        await channel.close()
+        body, properties = messages[-1]
+        channel = await connection.channel(publisher_confirms=True)
         await channel.basic_publish(body, exchange=exchange, routing_key=key, properties=properties)
-    await channel.close()
-    await connection.close()
 
 
 def wait_for_depth(vhost: VirtualHost, queue: str, least: int) -> None:

@@ -14,7 +14,7 @@ from bench.comparison import backlog, names
 from bench.peers.settings import QUEUE
 from delivery.domain.lanes import Lane
 from stack.leftovers import end_leftovers
-from stack.part import Part
+from stack.part import Part, log_tail
 from stack.ports import LOOPBACK
 from stack.services import CHECKOUT, Surroundings, Wiring, answers_ok, simulator_part
 from tests.harness.broker import VirtualHost
@@ -87,6 +87,11 @@ class Contender:
     def applied(self) -> int:
         """How many emails the provider reported on, with the report applied."""
         return self.database["emails"].count_documents(self.delivered)
+
+    def logs(self) -> str:
+        """The end of each of its logs."""
+        parts = [self.simulator, self.api, *self.workers]
+        return "\n".join(f"== {self.name}: {part.log}\n{log_tail(part.log)}" for part in parts)
 
     def pids(self) -> dict[str, list[int]]:
         """Its own processes, by what they do."""

@@ -1,5 +1,6 @@
 """What all contenders share: the broker and the store, and a fresh place in both for each."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -35,13 +36,19 @@ class Servers:
 
     @contextmanager
     def running(self, name: str) -> Iterator[Contender]:
-        """A contender with a virtual host and a database of its own; its API runs, its workers don't."""
+        """A contender with a virtual host and a database of its own; its API runs, its workers don't.
+
+        When something fails, the ends of its logs are shown.
+        """
         with self.broker.vhost() as vhost, self.store.database() as database:
             folder = self.folder / str(next(self._numbers))
             started = contender(name, folder, vhost=vhost, database=database)
             try:
                 started.start_api()
                 yield started
+            except Exception:
+                print(started.logs(), file=sys.stderr)
+                raise
             finally:
                 started.close()
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,11 +9,10 @@ from rich.console import Console
 
 from bench.comparison import measures, names, plots, report, sessions
 from bench.comparison.__main__ import measure_ceilings
-from bench.comparison.contenders import PEERS, Contender
+from bench.comparison.contenders import PEERS
 from bench.comparison.results import Results
 from bench.comparison.sessions import Effort
 from bench.comparison.surroundings import Servers
-from stack.part import log_tail
 from tests.harness.api import Api, email
 from tests.harness.broker import BrokerServer
 from tests.harness.deadline import wait_for_value
@@ -33,18 +30,9 @@ def servers(broker: BrokerServer, store: StoreServer, tmp_path: Path) -> Servers
     return Servers(broker, store, tmp_path)
 
 
-@contextmanager
-def running(servers: Servers, name: str) -> Iterator[Contender]:
-    with servers.running(name) as contender:
-        try:
-            yield contender
-        finally:
-            print(*(f"== {part.log}\n{log_tail(part.log)}" for part in [contender.api, *contender.workers]))
-
-
 @pytest.mark.parametrize("name", sorted(PEERS))
 def test_a_peer_delivers_each_email_once_and_applies_the_report(servers: Servers, name: str) -> None:
-    with running(servers, name) as contender:
+    with servers.running(name) as contender:
         refused_once = email(recipient="fault+error.1@example.com")
         sent = Api(contender.api_url).send_many([email(lane="critical"), refused_once] * (SENT_AT_ONCE // 2))
         contender.put(WAITING)
