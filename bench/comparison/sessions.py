@@ -17,6 +17,9 @@ _SAME_API = {names.CELERY_PREFORK: (names.CELERY_PREFORK, names.CELERY_THREADS)}
 _PER_MEMORY = 100_000
 _RECOVERED = 500
 
+_WARM = 2000
+"""Emails after which no process is still finding its pace."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
@@ -73,7 +76,7 @@ def drain_sizes(servers: Servers, name: str, results: Results, sizes: list[int],
         with servers.running(name) as contender:
             contender.declare_queues()
             contender.put_waiting(size)
-            with measuring.working_off(contender, ramp=1):
+            with measuring.working_off(contender, ramp=min(size // 2, _WARM)):
                 run = measuring.drain(contender, groups=_groups(servers, contender), seconds=seconds)
             results.add(measures.drained_of(size), name, run.rate)
             results.add(measures.cpu_of(size), name, _ours(run.cpu))
