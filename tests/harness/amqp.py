@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import aio_pika
@@ -30,6 +31,7 @@ class Outgoing:
     content_type: str | None = "application/json"
     priority: int | None = None
     headers: HeadersType | None = None
+    timestamp: datetime | None = None
 
     def message(self) -> aio_pika.Message:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -42,6 +44,7 @@ class Outgoing:
             content_type=self.content_type,
             priority=self.priority,
             headers=self.headers,
+            timestamp=self.timestamp,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
 

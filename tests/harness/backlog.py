@@ -41,6 +41,7 @@ def put_backlog(
             Outgoing(
                 body=encode_email(document["_id"], document["gen"]),
                 priority=document["priority"],
+                timestamp=document["accepted_at"],
             )
             for document in documents
         ]
