@@ -28,7 +28,7 @@ relay_interval = "500ms"
 @pytest.fixture(scope="module")
 def whole(start_whole: Callable[..., Whole]) -> Whole:
     started: Whole = start_whole(config=CONFIG, consumers=2)
-    started.system.provider.set_faults(latency=0.02)
+    started.system.provider.set_faults(latency=0.5)
     return started
 
 
