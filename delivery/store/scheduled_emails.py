@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pymongo import ASCENDING
 from pymongo.database import Database
@@ -15,12 +15,15 @@ from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.scheduling import DueEmail
 from delivery.domain.states import State
 from delivery.domain.waiting import EXPIRED
-from delivery.store.client import Document, store_errors
+from delivery.store.client import Document, calls_within, store_errors
 from delivery.store.email_documents import OWED_FIELDS, history_entry, owed_document, owed_of
 from delivery.store.indexes import SET
 
 FIRST_GEN = 1
 """Of every scheduled email: it has been given no message yet."""
+
+READ_WITHIN = timedelta(seconds=60)
+"""SecantusDB reads all that is due before it sorts it: seconds for a hundred thousand."""
 
 
 class ScheduledEmails:
@@ -32,7 +35,7 @@ class ScheduledEmails:
     def due(self, lane: Lane, *, now: datetime, limit: int) -> list[DueEmail]:
         """What of a lane is due, in the order in which it is to be sent."""
         query = {"lane": lane.value, "scheduled.at": {**SET, "$lte": now}}
-        with store_errors():
+        with calls_within(READ_WITHIN), store_errors():
             found = self._emails.find(query, {"tenant_id": 1, "expires_at": 1})
             return [_due(document) for document in found.sort("scheduled.at", ASCENDING).limit(limit)]
 

@@ -12,8 +12,8 @@ from delivery.domain.owed import OwedEmail
 from delivery.domain.scheduling import DueEmail
 from delivery.domain.states import State
 
-PAGE = 20_000
-"""Read at once. SecantusDB reads all that is due, however little is asked for; in memory it is a few MB."""
+PAGE = 50_000
+"""Read at once. SecantusDB reads all that is due, however little is asked for; in memory it is some 15 MB."""
 
 BATCH = 100
 """Queued at once. The embedded store compares each email with every id that is named."""
