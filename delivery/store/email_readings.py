@@ -10,7 +10,7 @@ from pymongo.database import Database
 from delivery.domain.lanes import Lane
 from delivery.domain.readings import EmailReading, Listed, Moment, Place
 from delivery.domain.states import State
-from delivery.store.client import Document, store_errors
+from delivery.store.client import Document, calls_within, store_errors
 from delivery.store.email_documents import STANDING_FIELDS, content_of, hash_recipient, standing_of
 
 _ALL_FIELDS = {**STANDING_FIELDS, "content": 1, "history": 1}
@@ -20,6 +20,9 @@ _LIST_FIELDS = {**STANDING_FIELDS, **{f"content.{name}": 1 for name in _SHOWN.sp
 
 _LISTED_FIELDS = dict.fromkeys(["accepted_at", "state", "lane", "recipient_hash", "recipient_hashes"], 1)
 _NEWEST_FIRST = [("accepted_at", DESCENDING), ("_id", DESCENDING)]
+
+READ_WITHIN = timedelta(seconds=10)
+"""SecantusDB reads all that was accepted in a time before it sorts it."""
 
 TICK = timedelta(milliseconds=1)
 """MongoDB's times are no finer."""
@@ -54,7 +57,7 @@ class EmailReadings:
         # Its upper bounds leave equal times out where the index goes on behind them: so none is equal.
         accepted = {"$gte": since, "$lt": until + TICK}
         hashed = None if recipient is None else hash_recipient(recipient, key=self._hash_key)
-        with store_errors():
+        with calls_within(READ_WITHIN), store_errors():
             found = self._emails.find({"tenant_id": tenant_id, "accepted_at": accepted}, _LISTED_FIELDS)
             return [_listed(document, hashed) for document in found.sort(_NEWEST_FIRST).limit(limit)]
 
