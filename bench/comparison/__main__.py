@@ -34,12 +34,23 @@ def measure_rounds(
     *,
     contenders: Sequence[str],
     rounds: int,
+    seconds: float,
     accept_seconds: float,
     effort: Effort,
     say: Say,
 ) -> None:
-    """Everybody's turns, and the ceilings, in each round; another begins each."""
+    """Everybody's turns, and the ceilings, in each round; another begins each.
+
+    No round is begun that would not be over within ``seconds``, if it takes as long as the longest before it.
+    """
+    began = before = time.monotonic()
+    longest = 0.0
     for number in range(rounds):
+        now = time.monotonic()
+        longest, before = max(longest, now - before), now
+        if now - began + longest > seconds:
+            say(f"no round {number + 1}: it would take too long (--minutes)")
+            return
         turn = f"round {number + 1} of {rounds}"
         say(f"{turn}: ceilings")
         measure_ceilings(servers, results, seconds=accept_seconds)
@@ -68,8 +79,9 @@ def _rotated(contenders: Sequence[str], by: int) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench.comparison")
     parser.add_argument("--rounds", type=int, default=3, help="of the default measurements; 0: none")
-    parser.add_argument("--accept-seconds", type=float, default=1.0, help="of each rate of /send")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each other rate")
+    parser.add_argument("--minutes", type=float, default=9.5, help="no further round that would end later")
+    parser.add_argument("--accept-seconds", type=float, default=0.8, help="of each rate of /send")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each other rate")
     parser.add_argument("--waiting", type=int, default=20_000, help="bulk emails in the backlog")
     parser.add_argument("--window", type=int, default=500, help="emails on their way in the sustained load")
     parser.add_argument("--contenders", type=_names, default=names.ALL, help=f"some of {','.join(names.ALL)}")
@@ -114,8 +126,8 @@ def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
         seconds=options.seconds,
         waiting=options.waiting,
         window=options.window,
-        critical=60,
-        slow_critical=10,
+        critical=50,
+        slow_critical=8,
         provider_seconds=2.0,
         settled=1.0,
     )
@@ -129,6 +141,7 @@ def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
             results,
             contenders=options.contenders,
             rounds=options.rounds,
+            seconds=options.minutes * 60,
             accept_seconds=options.accept_seconds,
             effort=effort,
             say=say,

@@ -127,7 +127,7 @@ def _measure_latency_under_load(contender: Contender, results: Results, effort: 
     if contender.waiting() < effort.waiting // 10:
         contender.put(effort.waiting // 10)
     time.sleep(effort.provider_seconds)  # what was out is over, and slow calls are in its place
-    latencies = measuring.critical_latency(contender, count=effort.slow_critical, interval=0.4)
+    latencies = measuring.critical_latency(contender, count=effort.slow_critical, interval=0.25)
     _add_latencies(results, contender, measures.UNDER_SLOW, latencies)
 
 
