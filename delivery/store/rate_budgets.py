@@ -38,10 +38,16 @@ class RateBudgets:
                     return Taken(tokens, after)
         return Taken(0, free_at)
 
-    def charge(self, tenant_id: str, tokens: int, *, rate: Rate) -> None:
+    def charge(self, tenant_id: str, tokens: int, *, rate: Rate, now: int) -> None:
         """Take them whether they are there or not: later requests wait for it."""
+        price, full = tokens * rate.interval, now - rate.earliest
         with store_errors():
-            self._budgets.update_one({"_id": tenant_id}, {"$inc": {"free_at": tokens * rate.interval}})
+            # A bucket that has been full for a while is no fuller for that.
+            rested = self._budgets.update_one(
+                {"_id": tenant_id, "free_at": {"$lt": full}}, {"$set": {"free_at": full + price}}
+            )
+            if not rested.matched_count:
+                self._budgets.update_one({"_id": tenant_id}, {"$inc": {"free_at": price}})
 
     def _free_at(self, tenant_id: str) -> int:
         found = self._budgets.find_one({"_id": tenant_id})

@@ -31,7 +31,7 @@ class TakenTokens(Protocol):
 class Budgets(Protocol):
     def take(self, tenant_id: str, wanted: int, *, rate: Rate, now: int) -> TakenTokens: ...
 
-    def charge(self, tenant_id: str, tokens: int, *, rate: Rate) -> None: ...
+    def charge(self, tenant_id: str, tokens: int, *, rate: Rate, now: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class RateLimits:
         """
         rate = self._rate(own)
         if not rate.is_unlimited and more > 0:
-            self._budgets.charge(tenant_id, more, rate=rate)
+            self._budgets.charge(tenant_id, more, rate=rate, now=self._clock())
 
     def _rate(self, own: Rate | None) -> Rate:
         return self._default if own is None else own

@@ -182,8 +182,9 @@ class RateBudgets:
         self.free_at[tenant_id] = free_at + tokens * rate.interval
         return Taken(tokens, self.free_at[tenant_id])
 
-    def charge(self, tenant_id: str, tokens: int, *, rate: Rate) -> None:
-        self.free_at[tenant_id] = self.free_at.get(tenant_id, 0) + tokens * rate.interval
+    def charge(self, tenant_id: str, tokens: int, *, rate: Rate, now: int) -> None:
+        free_at = max(self.free_at.get(tenant_id, 0), now - rate.earliest)
+        self.free_at[tenant_id] = free_at + tokens * rate.interval
 
 
 class Readings:

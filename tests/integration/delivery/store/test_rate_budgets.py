@@ -47,10 +47,17 @@ def test_tenants_have_buckets_of_their_own(take: Take) -> None:
 
 def test_what_is_charged_is_missing_later(take: Take, budgets: RateBudgets) -> None:
     take(1)
-    budgets.charge("acme", 99, rate=RATE)
+    budgets.charge("acme", 99, rate=RATE, now=NOW)
     assert take(1).tokens == 0
     assert take(1, now=NOW + SECOND // 2).tokens == 0
     assert take(99, now=NOW + SECOND).tokens == 50
+
+
+def test_a_rest_makes_no_charge_smaller(take: Take, budgets: RateBudgets) -> None:
+    take(1)
+    later = NOW + 3600 * SECOND
+    budgets.charge("acme", 49, rate=RATE, now=later)
+    assert take(99, now=later).tokens == 1
 
 
 def test_many_at_once_get_no_more_than_there_is(take: Take) -> None:

@@ -28,8 +28,9 @@ class Budgets:
             self.free_at[tenant_id] = free_at + tokens * rate.interval
             return Taken(tokens, self.free_at[tenant_id])
 
-    def charge(self, tenant_id: str, tokens: int, *, rate: Rate) -> None:
-        self.free_at[tenant_id] += tokens * rate.interval
+    def charge(self, tenant_id: str, tokens: int, *, rate: Rate, now: int) -> None:
+        free_at = max(self.free_at[tenant_id], now - rate.earliest)
+        self.free_at[tenant_id] = free_at + tokens * rate.interval
 
 
 class Clock:
