@@ -1,6 +1,7 @@
 """Queue scheduled emails once they are due, and publish their messages: the most urgent lane first."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -15,8 +16,11 @@ from delivery.domain.states import State
 PAGE = 50_000
 """Read at once. SecantusDB reads all that is due, however little is asked for; in memory it is some 15 MB."""
 
-BATCH = 100
+BATCH = 50
 """Queued at once. The embedded store compares each email with every id that is named."""
+
+LONGEST_REST = 1.0
+"""Seconds. After each batch the store is left alone for as long as that took: others have work for it."""
 
 
 class ScheduledEmails(Protocol):
@@ -63,8 +67,10 @@ class QueueDueEmails:
         published = 0
         stuck: set[Lane] = set()
         while may_go_on() and (lane := await self._most_urgent(without=stuck)) is not None:
+            began = time.monotonic()
             owed = await self._queue(lane)
             confirmed = await self._publish(owed) if owed else 0
+            await asyncio.sleep(min(time.monotonic() - began, LONGEST_REST))
             published += confirmed
             if owed and not confirmed:
                 stuck.add(lane)
