@@ -56,8 +56,7 @@ def measure_rounds(
         measure_ceilings(servers, results, seconds=accept_seconds)
         for name in _rotated(contenders, number):
             say(f"{turn}: {name}")
-            if name != names.CELERY_THREADS or names.CELERY_PREFORK not in contenders:
-                sessions.accept(servers, name, results, seconds=accept_seconds)
+            sessions.accept(servers, name, results, seconds=accept_seconds, contenders=contenders)
             sessions.work(servers, name, results, effort, with_memory=number == 0)
 
 
@@ -108,7 +107,7 @@ def main() -> None:
 
     store = _measure(options, results, say)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    console.print(report.table(results, title=f"{store} on {machine}, {options.rounds} rounds"))
+    console.print(report.table(results, title=f"{store} on {machine}, {results.rounds} rounds"))
     settings = {name: str(value) for name, value in vars(options).items()}
     written = report.as_json(results, about={"store": store, "machine": machine, "options": settings})
     RESULTS.mkdir(exist_ok=True)

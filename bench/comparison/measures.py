@@ -9,7 +9,7 @@ _CALLS = "calls of the simulator"
 
 DRAINED = Measure("drain of waiting emails", "/s", Better.MORE, _CALLS)
 SUSTAINED = Measure("sustained: accepted, submitted, reported", "/s", Better.MORE, _CALLS)
-STILL_WAITING = Measure("bulk left when the critical emails were through", "", Better.MORE)
+STILL_WAITING = Measure("bulk left when the critical emails were through", "", Better.NEITHER)
 WORKERS_MEMORY = Measure("memory of the workers while the backlog waits", "MiB", Better.LESS)
 RESTARTED = Measure("broker killed: until the first email after it is ready again", "s", Better.LESS)
 RECOVERED = Measure("broker killed: until 500 emails after it is ready again", "s", Better.LESS)

@@ -11,6 +11,7 @@ from bench.comparison.names import POSTROOM, TASK_QUEUES
 class Better(StrEnum):
     MORE = "more"
     LESS = "less"
+    NEITHER = "neither"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Results:
         self._ceilings.setdefault(name, (unit, []))[1].append(value)
 
     @property
+    def rounds(self) -> int:
+        """How many there were of what was measured most often."""
+        return max((len(of) for each in self._values.values() for of in each.values()), default=0)
+
+    @property
     def measures(self) -> list[Measure]:
         return list(self._values)
 
@@ -59,8 +65,10 @@ class Results:
     def to_peers(self, measure: Measure) -> Spread | None:
         """How many times better postroom is than the better of the task queues, round by round.
 
-        None where one of both was not measured, or a value of 0 has no ratio.
+        None where one of both was not measured, nothing is better, or a value of 0 has no ratio.
         """
+        if measure.better is Better.NEITHER:
+            return None
         values = self._values[measure]
         peers = [values[name] for name in TASK_QUEUES if values.get(name)]
         if not peers or not values.get(POSTROOM):

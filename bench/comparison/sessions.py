@@ -1,7 +1,7 @@
 """One contender's turn in a round: what is measured of it, and in which order."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.comparison import measures, measuring, memory, names
@@ -11,8 +11,10 @@ from bench.comparison.processes import Groups
 from bench.comparison.results import Results
 from bench.comparison.surroundings import Servers
 
-_SAME_API = {names.CELERY_PREFORK: (names.CELERY_PREFORK, names.CELERY_THREADS)}
-"""Celery's pools differ in the workers only."""
+_SAME_API = {
+    names.CELERY_PREFORK: (names.CELERY_THREADS,),
+    names.CELERY_THREADS: (names.CELERY_PREFORK,),
+}
 
 _PER_MEMORY = 100_000
 _RECOVERED = 500
@@ -39,12 +41,17 @@ class Effort:
     settled: float
 
 
-def accept(servers: Servers, name: str, results: Results, *, seconds: float) -> None:
-    """POST /send, with no workers beside it."""
+def accept(
+    servers: Servers, name: str, results: Results, *, seconds: float, contenders: Sequence[str]
+) -> None:
+    """POST /send, with no workers beside it. Celery's pools differ in the workers only: once for both."""
+    others = [other for other in _SAME_API.get(name, ()) if other in contenders]
+    if others and contenders.index(others[0]) < contenders.index(name):
+        return
     with servers.running(name) as contender:
         for connections in measures.CONNECTIONS:
             run = measuring.accepting(contender.api_url, connections=connections, seconds=seconds)
-            for same in _SAME_API.get(name, (name,)):
+            for same in (name, *others):
                 results.add(measures.accepts(connections), same, run.rate)
                 results.add(measures.accept_latency(connections, "p50"), same, run.latencies.p50_ms)
                 results.add(measures.accept_latency(connections, "p99"), same, run.latencies.p99_ms)

@@ -32,6 +32,11 @@ def test_a_latency_is_compared_with_the_shortest() -> None:
     assert results.to_peers(LATENCY) == Spread(median=2.0, least=2.0, most=2.0)
 
 
+def test_what_is_neither_good_nor_bad_has_no_ratio() -> None:
+    results = results_of(Measure("left", "", Better.NEITHER), {POSTROOM: [10], DRAMATIQ: [20]})
+    assert results.to_peers(results.measures[0]) is None
+
+
 def test_aio_pika_is_no_task_queue() -> None:
     results = results_of(RATE, {POSTROOM: [100], AIO_PIKA: [50]})
     assert results.to_peers(RATE) is None
