@@ -1,6 +1,8 @@
 """``/api/v1/emails/<id>`` and the list of emails: reading, rescheduling, canceling, as useSend has them."""
 
+from datetime import timedelta
 from http import HTTPStatus
+from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -14,7 +16,6 @@ from delivery.contract.email_queries import (
     EmailIdPathSchema,
     ListQuerySchema,
     RescheduleSchema,
-    parse_email_id,
     parse_list_query,
     parse_reschedule,
 )
@@ -41,14 +42,6 @@ _GET = Operation(
     answers={HTTPStatus.OK: Answer("the email", EmailReadingSchema)},
     errors=(HTTPStatus.NOT_FOUND,),
 )
-_RESCHEDULE = Operation(
-    summary="Send a scheduled email at another time",
-    path=EmailIdPathSchema,
-    body=RescheduleSchema,
-    examples={"another time": {"scheduledAt": "2030-01-31T12:00:00Z"}},
-    answers={HTTPStatus.OK: Answer("it is rescheduled", EmailIdSchema)},
-    errors=_TOO_LATE_OR_UNKNOWN,
-)
 _CANCEL = Operation(
     summary="Take an email back",
     description="An email that is canceled is never sent. One that is, or may be, in the provider's hands "
@@ -62,6 +55,7 @@ _CANCEL = Operation(
 def blueprint(parts: ApiParts) -> Blueprint:
     routes = Blueprint("email_reading", __name__, url_prefix=PREFIX)
     store = parts.store
+    next_month = (utc_now() + timedelta(days=30)).isoformat(timespec="seconds")
 
     @routes.get("", endpoint="list")
     @describes(_LIST)
@@ -72,42 +66,49 @@ def blueprint(parts: ApiParts) -> Blueprint:
         )
         return jsonify(render_page(page))
 
-    @routes.get("/<email_id>")
+    @routes.get("/<uuid:email_id>")
     @describes(_GET)
-    def get(email_id: str) -> Response:
-        return jsonify(
-            render_email(read_email(_tenant_id(), parse_email_id(email_id), emails=store.readings))
-        )
+    def get(email_id: UUID) -> Response:
+        return jsonify(render_email(read_email(_tenant_id(), str(email_id), emails=store.readings)))
 
-    @routes.patch("/<email_id>")
-    @describes(_RESCHEDULE)
-    def reschedule(email_id: str) -> Response:
+    @routes.patch("/<uuid:email_id>")
+    @describes(
+        Operation(
+            summary="Send a scheduled email at another time",
+            path=EmailIdPathSchema,
+            body=RescheduleSchema,
+            examples={"another time": {"scheduledAt": next_month}},
+            answers={HTTPStatus.OK: Answer("it is rescheduled", EmailIdSchema)},
+            errors=_TOO_LATE_OR_UNKNOWN,
+        )
+    )
+    def reschedule(email_id: UUID) -> Response:
         now = utc_now()
         if request.mimetype != "application/json":
             raise InvalidRequest("Content-Type must be application/json")
         reschedule_email(
             _tenant_id(),
-            parse_email_id(email_id),
+            str(email_id),
             send_at=parse_reschedule(read_body(), now=now),
             emails=store.emails,
             scheduled=store.scheduled,
             now=now,
         )
-        return jsonify(emailId=email_id.lower())
+        return jsonify(emailId=str(email_id))
 
-    @routes.post("/<email_id>/cancel")
+    @routes.post("/<uuid:email_id>/cancel")
     @describes(_CANCEL)
-    def cancel(email_id: str) -> Response:
+    def cancel(email_id: UUID) -> Response:
         happening = cancel_email(
             _tenant_id(),
-            parse_email_id(email_id),
+            str(email_id),
             emails=store.emails,
             scheduled=store.scheduled,
             now=utc_now(),
         )
         if happening is not None:
             store.count([happening])
-        return jsonify(emailId=email_id.lower())
+        return jsonify(emailId=str(email_id))
 
     return routes
 

@@ -9,11 +9,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from delivery.contract.cursors import CursorField
 from delivery.contract.email_answers import STATUSES
 from delivery.contract.faults import deny
-from delivery.contract.fields import Address, Choice, Instant, JsonSchema, Text, Uuid
+from delivery.contract.fields import Address, Choice, Instant, JsonSchema, Printable, Uuid
 from delivery.contract.json_bodies import parse_object
 from delivery.contract.times import send_time
-from delivery.domain.errors import InvalidRequest, UnknownEmail
-from delivery.domain.idempotency import check_key
+from delivery.domain.errors import InvalidRequest
+from delivery.domain.idempotency import LONGEST_KEY
 from delivery.domain.lanes import Lane
 from delivery.domain.readings import MOST_BY_PAGE, Part, Wanted
 from delivery.domain.states import State
@@ -67,18 +67,15 @@ class ListQuerySchema(Schema):
     status = Choice(tuple(_STATES), metadata={"description": "useSend's, in capitals, or a state of ours"})
     lane = Choice(tuple(lane.value for lane in Lane))
     recipient = Address(metadata={"description": "in to, cc or bcc"})
-    idempotency_key = Text(
+    idempotency_key = Printable(
         data_key="idempotencyKey",
-        most=256,
+        most=LONGEST_KEY,
         metadata={"description": "with which they came, at most a day ago"},
     )
 
 
 class EmailIdPathSchema(Schema):
     email_id = Uuid(required=True)
-
-
-_EMAIL_ID = EmailIdPathSchema()
 
 
 class RescheduleSchema(Schema):
@@ -105,12 +102,11 @@ def parse_list_query(given: Mapping[str, list[str]]) -> tuple[Wanted, Part]:
         values: dict[str, Any] = _LIST_QUERY.load({name: found[0] for name, found in given.items()})
     except ValidationError as error:
         deny(error, known=_names(_LIST_QUERY))
-    key = values.get("idempotency_key")
     wanted = Wanted(
         states=_STATES[values["status"]] if "status" in values else None,
         lane=Lane(values["lane"]) if "lane" in values else None,
         recipient=values.get("recipient"),
-        key=None if key is None else check_key(key),
+        key=values.get("idempotency_key"),
         since=values.get("start_date"),
         until=values.get("end_date"),
     )
@@ -130,12 +126,3 @@ def parse_reschedule(raw: bytes, *, now: datetime) -> datetime | None:
 def _names(schema: Schema) -> dict[str, object]:
     """As callers write them."""
     return {field.data_key or name: field for name, field in schema.fields.items()}
-
-
-def parse_email_id(text: str) -> str:
-    """Raises UnknownEmail for what is no id of any email."""
-    try:
-        loaded: dict[str, str] = _EMAIL_ID.load({"email_id": text})
-    except ValidationError:
-        raise UnknownEmail("not an id") from None
-    return loaded["email_id"]

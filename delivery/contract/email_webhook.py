@@ -1,13 +1,12 @@
 """The body of ``POST /webhook/email``: a notice under an id of the caller's own."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError
 
 from delivery.contract.faults import deny
-from delivery.contract.fields import MAX_SUBJECT, Address, JsonSchema, Text
+from delivery.contract.fields import MAX_SUBJECT, Address, Printable, Text
 from delivery.contract.json_bodies import parse_object
 from delivery.domain.derived_ids import derived_email_id
 from delivery.domain.emails import Content, EmailRequest, NewEmail
@@ -22,32 +21,13 @@ LANES = (Lane.TRANSACTIONAL, Lane.STANDARD, Lane.BULK, Lane.CRITICAL)
 """The lane is the first of these that the tenant may use: the body names none."""
 
 
-class PrintableId(Text):
-    default_error_messages = {"printable": "must be printable ASCII characters"}  # noqa: RUF012
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(one_line=True, most=MAX_EMAIL_ID, **kwargs)
-
-    @property
-    def json_schema(self) -> JsonSchema:
-        return {"type": "string", "pattern": "^[ -~]*[!-~][ -~]*$", "maxLength": MAX_EMAIL_ID}
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> str:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        if not text.isascii() or not text.isprintable():
-            raise self.make_error("printable")
-        return text
-
-
 class EmailWebhookSchema(Schema):
     """The fields in the order in which their faults are reported."""
 
     class Meta:
         unknown = RAISE
 
-    email_id = PrintableId(required=True)
+    email_id = Printable(most=MAX_EMAIL_ID, required=True)
     user = Address(required=True)
     subject = Text(one_line=True, most=MAX_SUBJECT)
     body = Text(required=True)

@@ -64,6 +64,27 @@ class Text(fields.Field[str]):
         return value
 
 
+class Printable(Text):
+    """A name of the caller's own for something. In ASCII, so that no two look alike."""
+
+    default_error_messages = {"printable": "must be printable ASCII characters"}  # noqa: RUF012
+
+    def __init__(self, *, most: int, **kwargs: Any) -> None:
+        super().__init__(one_line=True, most=most, **kwargs)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "pattern": "^[ -~]*[!-~][ -~]*$", "maxLength": self._most}
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text.isascii() or not text.isprintable():
+            raise self.make_error("printable")
+        return text
+
+
 class Address(Text):
     """One email address, without a display name. Its syntax is checked, its existence is not."""
 

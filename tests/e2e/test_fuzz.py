@@ -77,7 +77,7 @@ def test_a_hundred_thousand_are_answered_as_they_should_be(system: System, app: 
     print(f"{tally.inputs:>7} hardly HTTP: {dict(sorted(tally.statuses.items()))}", flush=True)
     print(f"{total + tally.inputs:>7} in all", flush=True)
     assert total + tally.inputs >= ALL
-    assert statuses[202] > 1000
+    assert statuses[202] > 500
     assert statuses[200] > 1000
     assert statuses[400] > ALL // 3
 

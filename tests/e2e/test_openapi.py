@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,22 @@ SECRET = "a-secret"
 EXAMPLES = 10
 """Of each route, in each of the phases that make up their own."""
 
-# Keys that it makes up would be refused beside the one that it is given, and nothing else be tested.
-CONFIG = f"""
+# Keys that it makes up would be refused beside the one that it is given, and nothing else be tested. That an
+# email is no longer scheduled (it may cancel it) is answered with 400, as useSend does.
+CONFIG = """
 [generation]
 with-security-parameters = false
 
 [[operations]]
 include-path = "/webhooks/mail-delivery-service/{{token}}"
-parameters = {{ "path.token" = "{TOKEN}" }}
+parameters = {{ "path.token" = "{token}" }}
+
+[[operations]]
+include-operation-id = "email_reading.reschedule"
+parameters = {{ "path.email_id" = "{scheduled}" }}
+
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "400", "404"]
 """
 
 
@@ -45,7 +54,9 @@ def system(start_brokerless: Callable[..., Brokerless]) -> System:
 @pytest.mark.timeout(1000)  # half a minute, on a machine that has nothing else to do
 def test_schemathesis_finds_nothing(system: System, tmp_path: Path) -> None:
     config, report = tmp_path / "schemathesis.toml", tmp_path / "calls.har"
-    config.write_text(CONFIG, encoding="utf-8")
+    next_month = datetime.now(UTC) + timedelta(days=30)
+    scheduled = system.api.send(send_at=next_month.isoformat())
+    config.write_text(CONFIG.format(token=TOKEN, scheduled=scheduled), encoding="utf-8")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"]
     command += [f"{system.wiring.api_url}/openapi.json", "--header", f"Authorization: Bearer {KEY}"]
     command += ["--checks", "all", "--mode", "all", "--max-examples", str(EXAMPLES), "--no-color"]

@@ -166,7 +166,7 @@ def test_the_email_of_a_key_is_found(api: FakeApi) -> None:
         ("?status=SENDING", "status must be one of"),
         ("?lane=slow", "lane must be one of"),
         ("?recipient=ann", "recipient is not a valid email address"),
-        ("?idempotencyKey=%E2%82%AC", "Idempotency-Key must be 1 to 256"),
+        ("?idempotencyKey=%E2%82%AC", "idempotencyKey must be printable ASCII"),
         ("?lane=bulk&lane=critical", "lane is given more than once"),
         ("?sort=asc", "unknown field 'sort'"),
     ],
