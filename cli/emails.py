@@ -1,11 +1,10 @@
 """``postroom emails``: show one, search, cancel. Addresses and content only for who asks for them."""
 
 import argparse
-from itertools import islice
 
 from cli.output import Output, Value
 from cli.parts import Parts
-from cli.selecting import add_choosing, lane_of, parse_time
+from cli.selecting import add_choosing, lane_of, parse_time, positive
 from delivery.bootstrap import utc_now
 from delivery.contract.status import parse_request_id
 from delivery.domain.emails import DEFAULT_TENANT, Content
@@ -39,7 +38,7 @@ def add_parser(
     search.add_argument("--recipient", metavar="ADDRESS", help="to this address")
     search.add_argument("--status", choices=tuple(State), metavar="STATE", help="in this state")
     search.add_argument("--key", help=f"of this Idempotency-Key of --tenant ({DEFAULT_TENANT})")
-    search.add_argument("--limit", type=int, default=50, metavar="N", help="so many at most (50)")
+    search.add_argument("--limit", type=positive, default=50, metavar="N", help="so many at most (50)")
 
 
 def _show(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
@@ -95,8 +94,7 @@ def _search(arguments: argparse.Namespace, parts: Parts, output: Output) -> None
         until=parse_time(arguments.until, now=now, option="--until"),
         email_ids=email_ids,
     )
-    with output.progress("emails looked through", total=None) as reached:
-        found = list(islice(parts.store.records.search(wanted, tell=reached), max(0, arguments.limit)))
+    found = parts.store.records.search(wanted, limit=arguments.limit)
     output.table(COLUMNS, [_line(email) for email in found])
     if len(found) == arguments.limit:
         output.say(f"There may be more than these {arguments.limit}: see --limit, --since, --until.")

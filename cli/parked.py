@@ -16,7 +16,7 @@ from functools import partial
 from cli.letters import QUEUES, count_letters, remove_letters
 from cli.output import Output, Value
 from cli.parts import Parts
-from cli.selecting import add_choosing, lane_of, parse_time
+from cli.selecting import add_choosing, lane_of, parse_time, positive
 from delivery.bootstrap import utc_now
 from delivery.domain.counts import discarded
 from delivery.domain.errors import BrokerUnavailable, InvalidRequest
@@ -54,7 +54,7 @@ def add_parser(
 
     requeue = verbs.add_parser("requeue", parents=[chosen], help="send them again, with fresh attempts")
     requeue.set_defaults(command=partial(_requeue, state))
-    requeue.add_argument("--rate", type=_rate, metavar="N", help="so many a second at most")
+    requeue.add_argument("--rate", type=positive, metavar="N", help="so many a second at most")
 
     discard = verbs.add_parser("discard", parents=[chosen], help="give them up for good")
     discard.set_defaults(command=partial(_discard, state), rate=None)
@@ -209,9 +209,3 @@ def _letters(state: State, parts: Parts) -> str:
         return f"{count_letters(state, parts)} letters in {QUEUES[state]}"
     except BrokerUnavailable:
         return "the broker is away, so nobody knows how many letters there are"
-
-
-def _rate(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number of emails a second")
-    return int(text)

@@ -35,3 +35,10 @@ def parse_time(text: str | None, *, now: datetime, option: str) -> datetime | No
 
 def lane_of(arguments: argparse.Namespace) -> Lane | None:
     return Lane(arguments.lane) if arguments.lane is not None else None
+
+
+def positive(text: str) -> int:
+    """For argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)

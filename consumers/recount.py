@@ -1,4 +1,4 @@
-"""The loop that counts all emails anew, a page a turn, so that ``GET /stats`` never stays wrong."""
+"""The loop that counts all emails anew, some a turn, so that ``GET /stats`` never stays wrong."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 LOOP = "recount"
 
 INTERVAL = timedelta(seconds=2)
-"""Between two pages: a percent or so of the store's time, and 1.8 million emails an hour."""
+"""Between two turns: a percent or so of the store's time, and 900,000 emails an hour."""
 
 
 async def recount_forever(parts: ConsumerParts) -> None:

@@ -6,7 +6,7 @@ whoever knows the counts at the beginning of an hour, and the changes of each ho
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from delivery.domain.emails import NewEmail
@@ -72,10 +72,17 @@ class TenantCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecountState:
-    """A recount of all that was before ``until``; the emails up to the id ``after`` are in ``tallies``."""
+    """A recount of all that was before ``until``.
+
+    todo: from when on a tenant's emails are still to be counted; a tenant that is not there is in.
+    beginnings: when each began to send. length: how much time is looked at next. turns: taken so far.
+    """
 
     until: datetime
-    after: str = ""
+    todo: Mapping[str, datetime] = field(default_factory=dict)
+    beginnings: Mapping[str, datetime] = field(default_factory=dict)
+    length: timedelta = timedelta(minutes=10)
+    turns: int = 0
     is_done: bool = False
     tallies: Tallies = field(default_factory=dict)
 

@@ -1,13 +1,13 @@
 """The collection ``counts``: per tenant one document an hour with its changes, and one with what was before.
 
-The ids begin with the tenant's: ``acme 2030-01-31T12``, and ``acme base``, which sorts behind all hours. A
-recount writes the base first and deletes the hours in it after that. So whoever reads in the order of the ids
-and counts no hour before the base's, has each change once.
+That one, the base, comes behind all hours in the index. A recount writes the base first and deletes the hours
+in it after that. So whoever reads in the order of the index and counts no hour before the base's, has each
+change once. SecantusDB serves no range of ids from their index, so there is none of them here.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, ReplaceOne, UpdateOne
@@ -27,8 +27,14 @@ from delivery.domain.states import State
 from delivery.store.client import Document, store_errors
 
 BASE = "base"
-RECOUNT = " recount"
-"""No tenant's: a name has no space."""
+AFTER_ALL_HOURS = datetime(9999, 1, 1, tzinfo=UTC)
+
+EARLIER = timedelta(days=1)
+"""So long before its first hour a tenant's emails are looked for: the counts of earlier ones may be lost."""
+
+_BEGINNING = {"tenant_id": 1, "hour": 1, "began_at": 1}
+RECOUNT = "recount"
+"""Other ids have a space in them."""
 
 _COUNTED = ["tenant_id", "lane", "state", "accepted_at", "updated_at", "unreported", "discarded.at"]
 _FIELDS = dict.fromkeys([*_COUNTED, "history.state", "history.at"], 1)
@@ -49,7 +55,7 @@ class StoredCounts:
         updates = [
             UpdateOne(
                 {"_id": f"{tenant_id} {hour:%Y-%m-%dT%H}"},
-                {"$inc": increments, "$setOnInsert": {"hour": hour}},
+                {"$inc": increments, "$setOnInsert": {"tenant_id": tenant_id, "hour": hour}},
                 upsert=True,
             )
             for (tenant_id, hour), increments in by_hour.items()
@@ -59,9 +65,8 @@ class StoredCounts:
 
     def of_tenant(self, tenant_id: str) -> TenantCounts:
         """One call, whose cost is the number of hours since the last recount."""
-        within = {"$gte": f"{tenant_id} ", "$lt": f"{tenant_id}!"}  # "!" is next to the space
         with store_errors():
-            found = list(self._counts.find({"_id": within}).sort("_id", ASCENDING))
+            found = list(self._counts.find({"tenant_id": tenant_id}).sort("hour", ASCENDING))
         base = next((document for document in found if "until" in document), None)
         until: datetime | None = base["until"] if base is not None else None
         lanes: dict[Lane, Counts] = {lane: dict.fromkeys(Bin, 0) for lane in Lane}
@@ -78,20 +83,38 @@ class StoredCounts:
         if found is None:
             return None
         return RecountState(
-            until=found["until"], after=found["after"], is_done=found["is_done"], tallies=found["tallies"]
+            until=found["until"],
+            todo=found["todo"],
+            beginnings=found["beginnings"],
+            length=timedelta(seconds=found["length_s"]),
+            turns=found["turns"],
+            is_done=found["is_done"],
+            tallies=found["tallies"],
         )
 
-    def page(self, *, after: str, limit: int) -> list[Counted]:
-        """Emails by id, of whatever tenant."""
+    def beginnings(self) -> dict[str, datetime]:
+        """When the tenants of whom anything was counted began to send, or some time before."""
+        first: dict[str, datetime] = {}
         with store_errors():
-            found = self._emails.find({"_id": {"$gt": after}}, _FIELDS).sort("_id", ASCENDING).limit(limit)
-            return [_counted(document) for document in found]
+            for document in self._counts.find({"tenant_id": {"$exists": True}}, _BEGINNING):
+                at = document.get("began_at", document["hour"] - EARLIER)
+                first[document["tenant_id"]] = min(at, first.get(document["tenant_id"], at))
+        return first
+
+    def accepted(self, tenant_id: str, *, since: datetime, until: datetime) -> list[Counted]:
+        """What a tenant's emails are that were accepted in this time, by the index that lists them."""
+        query = {"tenant_id": tenant_id, "accepted_at": {"$gte": since, "$lt": until}}
+        with store_errors():
+            return [_counted(document) for document in self._emails.find(query, _FIELDS)]
 
     def save(self, before: RecountState | None, now: RecountState) -> bool:
         """False if another process was quicker; it counted the same."""
         document = {
             "until": now.until,
-            "after": now.after,
+            "todo": dict(now.todo),
+            "beginnings": dict(now.beginnings),
+            "length_s": now.length.total_seconds(),
+            "turns": now.turns,
             "is_done": now.is_done,
             "tallies": now.tallies,
         }
@@ -99,14 +122,24 @@ class StoredCounts:
             if before is None:
                 result = self._counts.update_one({"_id": RECOUNT}, {"$setOnInsert": document}, upsert=True)
                 return result.upserted_id is not None
-            seen = {"_id": RECOUNT, "until": before.until, "after": before.after, "is_done": before.is_done}
+            seen = {"_id": RECOUNT, "until": before.until, "turns": before.turns, "is_done": before.is_done}
             return self._counts.update_one(seen, {"$set": document}).matched_count == 1
 
-    def rebase(self, tallies: Tallies, *, until: datetime) -> None:
+    def rebase(self, tallies: Tallies, *, until: datetime, beginnings: Mapping[str, datetime]) -> None:
         """Count from here on. Safe to repeat."""
         bases = [
-            ReplaceOne({"_id": f"{tenant_id} {BASE}"}, {"until": until, "lanes": _lanes(lanes)}, upsert=True)
-            for tenant_id, lanes in tallies.items()
+            ReplaceOne(
+                {"_id": f"{tenant_id} {BASE}"},
+                {
+                    "tenant_id": tenant_id,
+                    "hour": AFTER_ALL_HOURS,
+                    "until": until,
+                    "began_at": began_at,
+                    "lanes": _lanes(tallies.get(tenant_id, {})),
+                },
+                upsert=True,
+            )
+            for tenant_id, began_at in beginnings.items()
         ]
         with store_errors():
             if bases:

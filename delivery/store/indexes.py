@@ -54,6 +54,7 @@ def create_indexes(db: Database[Document]) -> None:
         db.emails.create_index(
             [("tenant_id", ASCENDING), ("accepted_at", ASCENDING), ("_id", ASCENDING)], name="listed"
         )
+        db.counts.create_index([("tenant_id", ASCENDING), ("hour", ASCENDING)], name="of_tenant")
         db.idempotency_keys.create_index(
             [("created_at", ASCENDING)], name="expiry", expireAfterSeconds=int(2 * KEPT.total_seconds())
         )

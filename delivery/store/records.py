@@ -1,6 +1,6 @@
 """Emails for operators: whole ones, of whatever tenant."""
 
-from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from pymongo import DESCENDING
 from pymongo.database import Database
@@ -8,11 +8,10 @@ from pymongo.database import Database
 from delivery.domain.lanes import Lane
 from delivery.domain.records import EmailRecord, HistoryEntry, Search
 from delivery.domain.states import State
-from delivery.store.client import Document, store_errors
+from delivery.store.client import Document, calls_within, store_errors
 from delivery.store.email_documents import content_of, hash_recipient
 
-PART = 5_000
-"""Emails that one call looks through: no search takes longer than a call to the store may."""
+SEARCH_WITHIN = timedelta(minutes=2)
 
 
 class Records:
@@ -27,33 +26,14 @@ class Records:
             found = self._emails.find_one({"_id": email_id})
         return _record(found) if found else None
 
-    def search(
-        self, wanted: Search, *, tell: Callable[[int], None] = lambda _: None
-    ) -> Iterator[EmailRecord]:
-        """By id, the highest first: of ids that we chose, that is the newest.
-
-        Part by part, until the caller has enough: it looks through all emails that there are, or those of
-        ``email_ids``. tell: hears how many it has looked through.
-        """
+    def search(self, wanted: Search, *, limit: int) -> list[EmailRecord]:
+        """The newest first. Looks through all emails that there are, but for those of ``email_ids``."""
         query = self._query(wanted)
         if wanted.email_ids is not None:
-            with store_errors():
-                found = self._emails.find({"_id": {"$in": list(wanted.email_ids)}, **query})
-                yield from (_record(document) for document in found.sort("_id", DESCENDING))
-            return
-        looked_through = 0
-        part: Document = {}
-        while True:
-            with store_errors():
-                looked_at = self._emails.find(part, {"_id": 1}).sort("_id", DESCENDING).limit(PART)
-                ids = [document["_id"] for document in looked_at]
-                if not ids:
-                    return
-                within = {"_id": {"$gte": ids[-1], "$lte": ids[0]}}
-                found = self._emails.find({**query, **within}).sort("_id", DESCENDING)
-                yield from (_record(document) for document in found)
-            looked_through, part = looked_through + len(ids), {"_id": {"$lt": ids[-1]}}
-            tell(looked_through)
+            query["_id"] = {"$in": list(wanted.email_ids)}
+        with calls_within(SEARCH_WITHIN), store_errors():
+            found = self._emails.find(query).sort("accepted_at", DESCENDING).limit(limit)
+            return [_record(document) for document in found]
 
     def _query(self, wanted: Search) -> Document:
         query: Document = {}
