@@ -70,7 +70,7 @@ _SECURITY_SCHEMES: dict[str, Json] = {
         "type": "apiKey",
         "in": "header",
         "name": "X-Signature",
-        "description": "of the provider: sha256= and the HMAC-SHA256 of the body with the shared secret, in hex",
+        "description": "the provider's: sha256= and the body's HMAC-SHA256 with the shared secret, in hex",
     },
 }
 _SIGNED_ENDPOINTS = frozenset({"webhooks.signed"})

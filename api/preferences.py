@@ -17,7 +17,7 @@ class SendHeadersSchema(Schema):
     prefer = fields.String(
         data_key="Prefer",
         metadata={
-            "description": f"such as wait=5: wait so many seconds for the provider's answer, {MAX_WAIT} at most (RFC 7240)",
+            "description": f"such as wait=5: seconds to wait for the provider's answer, {MAX_WAIT} at most",
         },
     )
     idempotency_key = fields.String(
