@@ -21,7 +21,8 @@ from api import (
 )
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, build_api
-from delivery.config import ApiConfig, load_config
+from delivery.config import load_config
+from delivery.config_values import ApiConfig
 
 
 def create_app(parts: ApiParts | None = None) -> Flask:

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 from cli import emails, keys, parked, stack, tenants, topology
 from cli.output import Output
 from cli.parts import build_parts
-from delivery.config import InvalidConfiguration
+from delivery.config_values import InvalidConfiguration
 from delivery.domain.errors import BrokerUnavailable, InvalidRequest, PostroomError, StoreUnavailable
 from delivery.domain.states import State
 

@@ -11,7 +11,8 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from delivery.bootstrap import Store, build_store
-from delivery.config import Config, InvalidConfiguration, load_config
+from delivery.config import load_config
+from delivery.config_values import Config, InvalidConfiguration
 
 RUNNING = Path(".postroom/running.json")
 """Where a `make run` in this folder says how to reach its store and its broker."""

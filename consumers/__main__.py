@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from consumers.runtime import Consumers
 from delivery.bootstrap import ConsumerParts, build_consumers
-from delivery.config import InvalidConfiguration, load_config
+from delivery.config import load_config
+from delivery.config_values import InvalidConfiguration
 from delivery.logs import log_loop_error, set_up_logging
 from topology.declare import TopologyMismatch
 

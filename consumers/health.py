@@ -8,7 +8,7 @@ from aiohttp import web
 
 from consumers.counters import CONTENT_TYPE, Counters
 from consumers.pace import CallsAtOnce
-from delivery.config import InvalidConfiguration
+from delivery.config_values import InvalidConfiguration
 from delivery.contract.health import provider_health
 from delivery.domain.breaker import Breaker
 

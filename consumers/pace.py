@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from delivery.config import ProviderConfig
+from delivery.config_values import ProviderConfig
 from delivery.domain.concurrency import ConcurrencyLimit
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.outcomes import Answer

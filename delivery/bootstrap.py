@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 from delivery.broker.publisher import Publisher
 from delivery.broker.strikes import Strikes
 from delivery.broker.thread import PublishingThread
-from delivery.config import Config
+from delivery.config_values import Config
 from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract
 from delivery.domain import counts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from stack.announcement import announcement
 from stack.broker import RabbitMQMissing
 from stack.credentials import load_credentials

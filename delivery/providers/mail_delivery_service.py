@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from delivery.config import ProviderConfig
+from delivery.config_values import ProviderConfig
 from delivery.contract.json_bodies import parse_object
 from delivery.contract.provider_events import STATUSES, MailDeliveryEventSchema
 from delivery.domain.emails import ClaimedEmail

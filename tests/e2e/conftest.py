@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from tests.harness.amqp import AmqpClient
 from tests.harness.broker import BrokerServer, VirtualHost
 from tests.harness.store import StoreDatabase, StoreServer

@@ -28,7 +28,7 @@ from postroom_client import (
 )
 from postroom_client.amqp import AmqpSender
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness import readme
 from tests.harness.deadline import wait_until

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness import readme
 from tests.harness.shell import Shell

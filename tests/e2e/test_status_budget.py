@@ -8,7 +8,8 @@ from itertools import islice
 import pytest
 
 from delivery.bootstrap import Store, build_store, new_email_id
-from delivery.config import Config, load_config
+from delivery.config import load_config
+from delivery.config_values import Config
 from delivery.domain.call_budget import CallBudget
 from delivery.domain.emails import Content, EmailRequest, NewEmail
 from delivery.domain.lanes import Lane

@@ -16,7 +16,7 @@ import pytest
 import requests
 from usesend import UseSend, UseSendHTTPError
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness.deadline import wait_until
 from tests.harness.failing_parts import failing_api, wait_until_killed_by

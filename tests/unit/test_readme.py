@@ -13,6 +13,7 @@ import pytest
 
 from delivery import config
 from delivery.config import load_config
+from delivery.config_values import EXTRA_FIELDS, Config
 from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract, SendSchema
 from delivery.domain.errors import InvalidRequest
@@ -84,7 +85,7 @@ def read_in_source() -> tuple[set[str], set[str]]:
     return variables, settings
 
 
-def loaded(tmp_path: Path, toml: str, **environ: str) -> config.Config:
+def loaded(tmp_path: Path, toml: str, **environ: str) -> Config:
     file = tmp_path / "postroom.toml"
     file.write_text(toml, encoding="utf-8")
     return load_config({"POSTROOM_CONFIG": str(file), **environ})
@@ -107,7 +108,7 @@ def test_every_email_in_the_readme_is_accepted_but_the_one_that_shows_a_denial()
 
 
 def test_the_rich_emails_in_the_readme_have_fields_that_there_are() -> None:
-    contract = EmailsContract(extra_fields=frozenset(config.EXTRA_FIELDS))
+    contract = EmailsContract(extra_fields=frozenset(EXTRA_FIELDS))
     (body,) = bodies("/api/v1/emails")
     assert contract.parse(contract.read(body), now=NOW).content.html
     named = {name.strip("`") for names, *_ in table("of an email") for name in names.split(", ")}

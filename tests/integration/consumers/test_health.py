@@ -7,7 +7,7 @@ import pytest
 
 from consumers.counters import Counters
 from consumers.health import Health, serve_health
-from delivery.config import InvalidConfiguration
+from delivery.config_values import InvalidConfiguration
 
 
 async def _nobody_looks() -> Health:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
 from delivery.domain.tenants import Tenant
 from tests.unit.api.fakes import FakeApi, Start

@@ -7,7 +7,7 @@ from flask import Flask, abort
 from werkzeug.exceptions import default_exceptions
 
 from api import errors as api_errors
-from delivery.config import InvalidConfiguration
+from delivery.config_values import InvalidConfiguration
 from delivery.domain import errors
 from delivery.domain.rates import Allowance
 from tests.unit.api.fakes import FakeApi

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.config import Config, load_config
+from delivery.config import load_config
+from delivery.config_values import Config
 from delivery.domain.lanes import Lane
 from tests.chaos.times import HOLD_DEADLINE, LATE_ACCEPT, SLOW, Times
 

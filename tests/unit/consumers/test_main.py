@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from consumers.__main__ import exit_code_of
-from delivery.config import InvalidConfiguration
+from delivery.config_values import InvalidConfiguration
 from delivery.logs import LineFormatter
 from topology.declare import TopologyMismatch
 

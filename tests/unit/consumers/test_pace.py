@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from consumers.pace import CallsAtOnce, Pace
-from delivery.config import ProviderConfig
+from delivery.config_values import ProviderConfig
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from delivery.config import Config, InvalidConfiguration, load_config, parse_duration
+from delivery.config import load_config, parse_duration
+from delivery.config_values import Config, InvalidConfiguration
 from delivery.domain.lanes import Lane, OnUnknown
 from delivery.domain.questions import CheckPolicy
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from delivery.config import EXTRA_FIELDS
+from delivery.config_values import EXTRA_FIELDS
 from delivery.contract.emails import MAX_ATTACHED, MAX_CONTENT, MAX_RECIPIENTS, EmailsContract
 from delivery.domain.emails import Attachment, EmailRequest
 from delivery.domain.errors import ComesTooLate, InvalidRequest
