@@ -1,7 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -43,7 +42,7 @@ def test_an_email_is_read_as_it_was_sent(api: FakeApi) -> None:
     assert [event["status"] for event in found["emailEvents"]] == ["QUEUED"]
 
 
-@pytest.mark.parametrize("email_id", [str(uuid4()), "x", "%20", "a" * 300])
+@pytest.mark.parametrize("email_id", ["0190f5fe-7c00-7a00-8000-000000000000", "x", "%20", "a" * 300])
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("PATCH", ""), ("POST", "/cancel")])
 def test_what_nobody_sent_is_not_found(api: FakeApi, email_id: str, method: str, path: str) -> None:
     body = {"scheduledAt": LATER} if method == "PATCH" else None
