@@ -54,27 +54,27 @@ def test_each_is_found_before_and_after_its_letter_is_published(
 @pytest.mark.parametrize(
     ("chosen", "found"),
     [
-        ({"lane": Lane.BULK}, {"b"}),
-        ({"tenant_id": "default"}, {"a", "b"}),
-        ({"tenant_id": "other"}, set()),
-        ({"reason": "attempts_exhausted"}, {"a", "b"}),
-        ({"reason": "max_wait_exceeded"}, set()),
-        ({"since": DIED}, {"a", "b"}),
-        ({"since": DIED + timedelta(milliseconds=1)}, set()),
-        ({"until": DIED - timedelta(milliseconds=1)}, set()),
-        ({"email_ids": ("a", "x")}, {"a"}),
+        ({"lane": Lane.BULK}, ["b"]),
+        ({"tenant_id": "default"}, ["a", "b"]),
+        ({"tenant_id": "other"}, []),
+        ({"reason": "attempts_exhausted"}, ["a", "b"]),
+        ({"reason": "max_wait_exceeded"}, []),
+        ({"since": DIED}, ["a", "b"]),
+        ({"since": DIED + timedelta(milliseconds=1)}, []),
+        ({"until": DIED - timedelta(milliseconds=1)}, []),
+        ({"email_ids": ("a", "x")}, ["a"]),
     ],
     ids=str,
 )
 def test_they_are_chosen(
-    postroom: Store, parked: ParkedEmails, chosen: dict[str, object], found: set[str]
+    postroom: Store, parked: ParkedEmails, chosen: dict[str, object], found: list[str]
 ) -> None:
     postroom.insert("a")
     postroom.insert("b", lane=Lane.BULK)
     die(postroom, "a", "b")
     publish(postroom, "b")
     values: dict[str, object] = {"state": State.DEAD, "until": DIED, **chosen}
-    assert ids(parked, Selection(**values)) == found  # type: ignore[arg-type]  # of the fields' own types
+    assert sorted(ids(parked, Selection(**values))) == found  # type: ignore[arg-type]  # of the fields' own types
 
 
 def test_a_revived_one_is_parked_no_more(postroom: Store, parked: ParkedEmails) -> None:
