@@ -31,7 +31,7 @@ test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
 	@stack/setup.sh lint
 	@exec $(PYTHON) -m pytest -m compose $(ARGS)
 
-test-long:  ## Run what takes minutes: stalls of half a minute, ten thousand unknown outcomes
+test-long:  ## Run what takes minutes: thousands of emails, stalls of half a minute
 	@stack/setup.sh test
 	@exec $(PYTHON) -m pytest -s -m long $(ARGS)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 import requests
 
 from tests.harness.api import email
@@ -34,6 +35,7 @@ relay_grace = "20s"
 # The relay shall not publish the backlog a second time while it is being published.
 
 
+@pytest.mark.long
 def test_calls_settle_at_what_the_provider_takes_and_no_429_spends_an_attempt(
     start_system: StartSystem, database: StoreDatabase
 ) -> None:
@@ -43,6 +45,7 @@ def test_calls_settle_at_what_the_provider_takes_and_no_429_spends_an_attempt(
     assert refused < EMAILS * 0.1
 
 
+@pytest.mark.long
 def test_two_processes_share_what_the_provider_takes(
     start_system: StartSystem, database: StoreDatabase
 ) -> None:

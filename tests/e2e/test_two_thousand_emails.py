@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import cycle, islice
 
+import pytest
+
 from tests.harness.amqp import AmqpClient, Outgoing
 from tests.harness.api import email
 from tests.harness.broker import VirtualHost
@@ -28,6 +30,7 @@ OUTAGES = ((300, "refuse"), (1000, "503"), (1700, "refuse"), (2400, "503"))
 """After so many submissions the provider refuses connections, or answers 503, for two seconds."""
 
 
+@pytest.mark.long
 def test_all_are_sent_and_each_is_accepted_once(
     start_system: Callable[..., System], vhost: VirtualHost, database: StoreDatabase, service: AmqpClient
 ) -> None:
