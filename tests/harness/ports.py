@@ -2,6 +2,9 @@
 
 import os
 import random
+from collections.abc import Iterator
+from functools import cache
+from itertools import cycle, islice
 
 from stack.ports import is_free
 
@@ -12,18 +15,18 @@ _MOST_WORKERS = 8
 
 
 def free_ports(count: int) -> list[int]:
-    """Different free ports, chosen at random: two test runs at once hardly ever choose the same.
+    """Different free ports, in an order of chance: two test runs at once hardly ever choose the same.
 
-    Each worker of one run (pytest-xdist) chooses among its own.
+    Each worker of one run (pytest-xdist) chooses among its own, and none again before all others: what was
+    chosen for a server that hasn't started yet looks free as well.
     """
-    found: list[int] = []
+    return list(islice(filter(is_free, islice(_order(), len(_PORTS))), count))
+
+
+@cache
+def _order() -> Iterator[int]:
     mine = _PORTS[_worker() % _MOST_WORKERS :: _MOST_WORKERS]
-    for candidate in random.sample(mine, len(mine)):
-        if len(found) == count:
-            break
-        if is_free(candidate):
-            found.append(candidate)
-    return found
+    return cycle(random.sample(mine, len(mine)))
 
 
 def _worker() -> int:
