@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError
 
 from delivery.contract.cursors import CursorField
 from delivery.contract.email_answers import STATUSES
 from delivery.contract.faults import deny
-from delivery.contract.fields import Address, Choice, Instant, JsonSchema, Printable, Uuid
+from delivery.contract.fields import Address, Choice, Instant, Printable, Uuid, WholeNumber
 from delivery.contract.json_bodies import parse_object
 from delivery.contract.times import send_time
 from delivery.domain.errors import InvalidRequest
@@ -31,26 +31,14 @@ _STATES: dict[str, frozenset[State]] = {
 """By useSend's words, in capitals, and by ours."""
 
 
-class Digits(fields.Field[int]):
+class Digits(WholeNumber):
     """A whole number in a query."""
-
-    default_error_messages = {"range": "must be a whole number between {least} and {most}"}  # noqa: RUF012
-
-    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._least, self._most = least, most
-
-    @property
-    def json_schema(self) -> JsonSchema:
-        return {"type": "integer", "minimum": self._least, "maximum": self._most}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> int:
         is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
-        if not is_number or not self._least <= int(value) <= self._most:
-            raise self.make_error("range", least=self._least, most=self._most)
-        return int(value)
+        return super()._deserialize(int(value) if is_number else None, attr, data, **kwargs)
 
 
 class ListQuerySchema(Schema):
