@@ -46,10 +46,11 @@ def _show(arguments: argparse.Namespace, parts: Parts, output: Output) -> None:
     email = parts.store.records.get(email_id)
     if email is None:
         raise InvalidRequest(f"there is no email {email_id}")
-    output.one({**_values(email), **_content(email.content, reveal=arguments.reveal)})
+    output.one({**_values(email), **_content(email.reading.content, reveal=arguments.reveal)})
     output.say("")
     output.rows_for_people(
-        HISTORY, [{"at": each.at, "state": each.state.value, "detail": each.detail} for each in email.history]
+        HISTORY,
+        [{"at": each.at, "state": each.state.value, "detail": each.detail} for each in email.reading.history],
     )
 
 
@@ -69,7 +70,7 @@ def _canceled(email_id: str, parts: Parts) -> dict[str, Value]:
         if email is None:
             raise UnknownEmail(f"there is no email {email_id}")
         happening = cancel_email(
-            email.tenant_id,
+            email.reading.standing.tenant_id,
             email_id,
             emails=parts.store.emails,
             scheduled=parts.store.scheduled,
@@ -107,23 +108,24 @@ def _ids_of_key(arguments: argparse.Namespace, parts: Parts) -> tuple[str, ...]:
 
 
 def _values(email: EmailRecord) -> dict[str, Value]:
+    standing = email.reading.standing
     return {
-        "email": email.email_id,
-        "tenant": email.tenant_id,
-        "lane": email.lane.value,
+        "email": standing.email_id,
+        "tenant": standing.tenant_id,
+        "lane": standing.lane.value,
         "priority": email.priority,
-        "state": email.state.value,
-        "unreported": "yes" if email.is_unreported else None,
-        "reason": email.reason,
+        "state": standing.state.value,
+        "unreported": "yes" if standing.is_unreported else None,
+        "reason": standing.reason,
         "last_error": email.last_error,
-        "attempts": email.attempts,
-        "calls": email.calls,
-        "generation": email.gen,
+        "attempts": standing.attempts,
+        "calls": standing.calls,
+        "generation": standing.gen,
         "owes": email.owes,
-        "accepted": email.accepted_at,
-        "updated": email.updated_at,
-        "due": email.due_at,
-        "expires": email.expires_at,
+        "accepted": standing.accepted_at,
+        "updated": standing.updated_at,
+        "due": standing.due_at,
+        "expires": standing.expires_at,
     }
 
 
@@ -142,13 +144,5 @@ def _content(content: Content, *, reveal: bool) -> dict[str, Value]:
 
 
 def _line(email: EmailRecord) -> dict[str, Value]:
-    return {
-        "email": email.email_id,
-        "tenant": email.tenant_id,
-        "lane": email.lane.value,
-        "state": email.state.value,
-        "reason": email.reason,
-        "attempts": email.attempts,
-        "accepted": email.accepted_at,
-        "updated": email.updated_at,
-    }
+    values = _values(email)
+    return {name: values[name] for name in COLUMNS}

@@ -3,40 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from delivery.domain.emails import Content
 from delivery.domain.lanes import Lane
+from delivery.domain.readings import EmailReading
 from delivery.domain.states import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryEntry:
-    state: State
-    at: datetime
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EmailRecord:
-    """owes: where its next message is to go, while that is not published."""
+    """What its tenant reads of it, and more. owes: where its next message is to go, while that is not
+    published."""
 
-    email_id: str
-    tenant_id: str
-    lane: Lane
+    reading: EmailReading
     priority: int
-    state: State
-    gen: int
-    attempts: int
-    calls: int
-    accepted_at: datetime
-    updated_at: datetime
-    due_at: datetime
-    expires_at: datetime | None
-    reason: str | None
     last_error: str | None
-    is_unreported: bool
     owes: str | None
-    content: Content
-    history: tuple[HistoryEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from delivery.domain.emails import Attachment, ClaimedEmail, Content, NewEmail, 
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.questions import Question
+from delivery.domain.readings import EmailReading, Moment
 from delivery.domain.recipients import RecipientReport
 from delivery.domain.reports import Report
 from delivery.domain.states import State
@@ -172,6 +173,19 @@ def standing_of(document: Document) -> Standing:
         recipients=tuple(document.get("recipient_hashes", ())),
         reported=tuple(recipient_report_of(item) for item in document.get("reported", ())),
     )
+
+
+def reading_of(document: Document) -> EmailReading:
+    """Also where its texts and its history were not asked for."""
+    return EmailReading(
+        standing=standing_of(document),
+        content=content_of({"message": "", **document["content"]}),
+        history=tuple(_moment(entry) for entry in document.get("history", ())),
+    )
+
+
+def _moment(entry: Document) -> Moment:
+    return Moment(state=State(entry["state"]), at=entry["at"], detail=entry.get("detail"))
 
 
 def recipient_report_of(document: Document) -> RecipientReport:

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from pymongo import DESCENDING
 from pymongo.database import Database
 
+from delivery.domain.clocks import TICK
 from delivery.domain.lanes import Lane
-from delivery.domain.readings import EmailReading, Listed, Moment, Place
+from delivery.domain.readings import EmailReading, Listed, Place
 from delivery.domain.states import State
 from delivery.store.client import Document, calls_within, store_errors
-from delivery.store.email_documents import STANDING_FIELDS, content_of, hash_recipient, standing_of
+from delivery.store.email_documents import STANDING_FIELDS, hash_recipient, reading_of
 
 _ALL_FIELDS = {**STANDING_FIELDS, "content": 1, "history": 1}
 _SHOWN = "sender sender_name recipient to cc bcc reply_to subject in_reply_to attachments"
@@ -23,9 +23,6 @@ _NEWEST_FIRST = [("accepted_at", DESCENDING), ("_id", DESCENDING)]
 
 READ_WITHIN = timedelta(seconds=10)
 """SecantusDB reads all that was accepted in a time before it sorts it."""
-
-TICK = timedelta(milliseconds=1)
-"""MongoDB's times are no finer."""
 
 
 class EmailReadings:
@@ -39,13 +36,13 @@ class EmailReadings:
         """Whole; its attachments are only named."""
         with store_errors():
             found = self._emails.find_one({"_id": email_id, "tenant_id": tenant_id}, _ALL_FIELDS)
-        return _reading(found) if found else None
+        return reading_of(found) if found else None
 
     def read(self, tenant_id: str, email_ids: Sequence[str]) -> list[EmailReading]:
         """Those of these that are the tenant's, in any order, without texts, headers and history."""
         query = {"_id": {"$in": list(email_ids)}, "tenant_id": tenant_id}
         with store_errors():
-            return [_reading(document) for document in self._emails.find(query, _LIST_FIELDS)]
+            return [reading_of(document) for document in self._emails.find(query, _LIST_FIELDS)]
 
     def listed(
         self, tenant_id: str, *, recipient: str | None, since: datetime, until: datetime, limit: int
@@ -70,16 +67,3 @@ def _listed(document: Document, recipient_hash: str | None) -> Listed:
         lane=Lane(document["lane"]),
         has_recipient=recipient_hash is None or recipient_hash in recipients,
     )
-
-
-def _reading(document: Document) -> EmailReading:
-    content = {"message": "", **document["content"]}
-    return EmailReading(
-        standing=standing_of(document),
-        content=content_of(content),
-        history=tuple(_moment(entry) for entry in document.get("history", ())),
-    )
-
-
-def _moment(entry: dict[str, Any]) -> Moment:
-    return Moment(state=State(entry["state"]), at=entry["at"], detail=entry.get("detail"))

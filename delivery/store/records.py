@@ -5,11 +5,9 @@ from datetime import timedelta
 from pymongo import DESCENDING
 from pymongo.database import Database
 
-from delivery.domain.lanes import Lane
-from delivery.domain.records import EmailRecord, HistoryEntry, Search
-from delivery.domain.states import State
+from delivery.domain.records import EmailRecord, Search
 from delivery.store.client import Document, calls_within, store_errors
-from delivery.store.email_documents import content_of, hash_recipient
+from delivery.store.email_documents import hash_recipient, reading_of
 
 SEARCH_WITHIN = timedelta(minutes=2)
 
@@ -53,25 +51,8 @@ class Records:
 
 def _record(document: Document) -> EmailRecord:
     return EmailRecord(
-        email_id=document["_id"],
-        tenant_id=document["tenant_id"],
-        lane=Lane(document["lane"]),
+        reading=reading_of(document),
         priority=document["priority"],
-        state=State(document["state"]),
-        gen=document["gen"],
-        attempts=document["attempts"],
-        calls=document["calls"],
-        accepted_at=document["accepted_at"],
-        updated_at=document["updated_at"],
-        due_at=document["due_at"],
-        expires_at=document.get("expires_at"),
-        reason=document.get("reason"),
         last_error=document.get("last_error"),
-        is_unreported=document.get("unreported", False),
         owes=document["owed"]["to"] if "owed" in document else None,
-        content=content_of(document["content"]),
-        history=tuple(
-            HistoryEntry(state=State(entry["state"]), at=entry["at"], detail=entry.get("detail"))
-            for entry in document["history"]
-        ),
     )

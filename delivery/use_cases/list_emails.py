@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from delivery.domain.clocks import CLOCK_MARGIN
+from delivery.domain.clocks import CLOCK_MARGIN, TICK
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import KeyRecord, record_id
 from delivery.domain.readings import MOST_BY_PAGE, EmailPage, EmailReading, Listed, Part, Place, Wanted
@@ -25,9 +25,6 @@ GROWTH = 4
 
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 """There is no older email."""
-
-TICK = timedelta(milliseconds=1)
-"""MongoDB's times are no finer."""
 
 
 class ListedEmails(Protocol):
