@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from consumers.runtime import Consumers
+from delivery import event_loop
 from delivery.bootstrap import ConsumerParts, build_consumers
 from delivery.config import load_config
 from delivery.config_values import InvalidConfiguration
@@ -45,7 +46,7 @@ def exit_code_of(run: Callable[[], None]) -> int:
 
 def main() -> int:
     set_up_logging()
-    return exit_code_of(lambda: asyncio.run(consume(build_consumers(load_config(os.environ)))))
+    return exit_code_of(lambda: event_loop.run(consume(build_consumers(load_config(os.environ)))))
 
 
 if __name__ == "__main__":
