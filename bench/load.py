@@ -10,9 +10,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
+
+import uvloop
+
+from bench.raw_http import Caller, connect, post
 
 SENDER, RECIPIENT = "bench@example.com", "somebody@example.com"
 
@@ -34,18 +36,15 @@ class Kind:
     body: object
     is_keyed: bool
     status: int
-    accepted: Callable[[dict[str, Any]], int]
+    accepted: Callable[[bytes], int]
 
     def requests(self) -> Callable[[], bytes]:
         """Makes the next request: the same as the last, or the same but for its key."""
-        target, payload = urlsplit(self.url), json.dumps(self.body).encode()
-        head = (
-            f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(payload)}\r\n"
-        ).encode()
-        if not self.is_keyed:
-            return lambda: head + b"\r\n" + payload
-        return lambda: head + b"Idempotency-Key: %s\r\n\r\n" % uuid4().hex.encode() + payload
+        payload = json.dumps(self.body).encode()
+        if self.is_keyed:
+            return lambda: post(self.url, payload, Idempotency_Key=uuid4().hex)
+        request = post(self.url, payload)
+        return lambda: request
 
 
 def send_kind(url: str, *, message: str, lane: str, is_keyed: bool) -> Kind:
@@ -56,7 +55,7 @@ def send_kind(url: str, *, message: str, lane: str, is_keyed: bool) -> Kind:
         body=body,
         is_keyed=is_keyed,
         status=202,
-        accepted=lambda answer: int("request_id" in answer),
+        accepted=lambda answer: int(b'"request_id"' in answer),
     )
 
 
@@ -68,7 +67,7 @@ def batch_kind(url: str, *, message: str, lane: str, count: int, is_keyed: bool)
         body=[item] * count,
         is_keyed=is_keyed,
         status=200,
-        accepted=lambda answer: len(answer["data"]),
+        accepted=lambda answer: len(json.loads(answer)["data"]),
     )
 
 
@@ -79,35 +78,58 @@ async def send_over(
 
     Returns the record and how long it took.
     """
-    target, next_request = urlsplit(kind.url), kind.requests()
-    record = Record()
-    left = iter(range(count)) if count is not None else None
-    opened = [await asyncio.open_connection(target.hostname, target.port) for _ in range(connections)]
+    load = _Load(kind, count=count, seconds=seconds)
+    callers = [await connect(kind.url, load.answered, load.lost) for _ in range(connections)]
     started = time.perf_counter()
-    ends = started + seconds if seconds is not None else None
-
-    async def keep_busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while (left is None or next(left, None) is not None) and (ends is None or time.perf_counter() < ends):
-            request = next_request()
-            began = time.perf_counter()
-            writer.write(request)
-            status, answer = await _read_answer(reader)
-            record.latencies.append(time.perf_counter() - began)
-            if status == kind.status:
-                record.emails += kind.accepted(json.loads(answer))
-            else:
-                record.failures += 1
-        writer.close()
-
-    await asyncio.gather(*(keep_busy(reader, writer) for reader, writer in opened))
-    return record, time.perf_counter() - started
+    await load.run(callers)
+    return load.record, time.perf_counter() - started
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.lower().split(b"\r\n")
-    length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
-    return int(lines[0].split()[1]), await reader.readexactly(length)
+class _Load:
+    """Each of its callers sends its next request when it has its answer."""
+
+    def __init__(self, kind: Kind, *, count: int | None, seconds: float | None) -> None:
+        self.record = Record()
+        self._kind, self._next_request = kind, kind.requests()
+        self._left, self._seconds = count, seconds
+        self._ends = float("inf")
+        self._began: dict[Caller, float] = {}
+        self._over = asyncio.get_running_loop().create_future()
+
+    async def run(self, callers: list[Caller]) -> None:
+        """Raises ConnectionError when a connection breaks."""
+        if self._seconds is not None:
+            self._ends = time.perf_counter() + self._seconds
+        for caller in callers:
+            self._send(caller)
+        if self._began:
+            await self._over
+        for caller in callers:
+            caller.close()
+
+    def answered(self, caller: Caller, status: int, body: bytes) -> None:
+        self.record.latencies.append(time.perf_counter() - self._began.pop(caller))
+        if status == self._kind.status:
+            self.record.emails += self._kind.accepted(body)
+        else:
+            self.record.failures += 1
+        self._send(caller)
+        if not self._began and not self._over.done():
+            self._over.set_result(None)
+
+    def lost(self, caller: Caller) -> None:
+        if caller in self._began and not self._over.done():
+            self._over.set_exception(ConnectionError("a connection broke under load"))
+
+    def _send(self, caller: Caller) -> None:
+        """The next request, if there is to be one."""
+        now = time.perf_counter()
+        if self._left == 0 or now >= self._ends:
+            return
+        if self._left is not None:
+            self._left -= 1
+        self._began[caller] = now
+        caller.send(self._next_request())
 
 
 def main() -> None:
@@ -132,7 +154,7 @@ def main() -> None:
         )
     else:
         kind = send_kind(arguments.url, message=message, lane=arguments.lane, is_keyed=arguments.keyed)
-    record, took = asyncio.run(
+    record, took = uvloop.run(
         send_over(kind, connections=arguments.connections, count=arguments.count, seconds=arguments.seconds)
     )
     print(json.dumps({"took": took, **asdict(record)}))

@@ -38,8 +38,6 @@ _PREFETCH = 200
 _CALLS_AT_ONCE = 64
 _BATCH = 1000
 
-SIMULATOR = "calls of the simulator"
-
 
 def measure_broker(results: Results, vhost: VirtualHost, *, seconds: float) -> None:
     """Messages of postroom's size, through a queue of the lanes' type."""
@@ -71,11 +69,11 @@ def measure_store(results: Results, database: StoreDatabase, *, seconds: float) 
 def measure_calls(results: Results, *, simulator_url: str, folder: Path, seconds: float) -> None:
     """POSTs with aiohttp, 64 at once: to the simulator, and to somebody who always says the same."""
     rate = asyncio.run(_calls_per_second(f"{simulator_url}/api/emails", seconds))
-    results.add_ceiling(SIMULATOR, "/s", rate)
+    results.add_ceiling("calls of the simulator", "/s", rate)
     port = free_ports(1)[0]
     with _running(_static_part(port, folder)):
         rate = asyncio.run(_calls_per_second(f"http://{LOOPBACK}:{port}/api/emails", seconds))
-    results.add_ceiling("calls of a static answer", "/s", rate)
+    results.add_ceiling(measures.CALLS, "/s", rate)
 
 
 def measure_flask(results: Results, *, folder: Path, seconds: float) -> None:

@@ -7,16 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiormq
 
 from bench.comparison import backlog, names
+from bench.comparison.plain_provider import SECRET_VARIABLE
 from bench.peers.settings import QUEUE
 from delivery.domain.lanes import Lane
 from stack.leftovers import end_leftovers
 from stack.part import Part, log_tail
 from stack.ports import LOOPBACK
-from stack.services import CHECKOUT, Surroundings, Wiring, answers_ok, simulator_part
+from stack.services import CHECKOUT, Surroundings, Wiring, answers_ok
 from tests.harness.broker import VirtualHost
 from tests.harness.ports import free_ports
 from tests.harness.provider import Provider
@@ -27,8 +29,11 @@ from topology.names import lane_queue
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
-PROVIDER = "simulator"
+PROVIDER = "provider"
 """The group of processes that is no part of the contender."""
+
+ProviderPart = Callable[..., Part]
+"""Makes the provider's process as stack.services.simulator_part does; the bench's own is leaner."""
 
 POSTROOM_CONFIG = "[loops]\nrelay_grace = '60s'\n"
 """While a filled-up process publishes, the relay must not publish the same again."""
@@ -44,7 +49,7 @@ class Contender:
     name: str
     api: Part
     workers: Sequence[Part]
-    simulator: Part
+    provider_process: Part
     api_url: str
     control_url: str
     provider: Provider
@@ -56,7 +61,7 @@ class Contender:
     close: Callable[[], None]
 
     def start_api(self) -> None:
-        _start([self.simulator, self.api])
+        _start([self.provider_process, self.api])
 
     def start_workers(self) -> None:
         _start(self.workers)
@@ -90,7 +95,7 @@ class Contender:
 
     def logs(self) -> str:
         """The end of each of its logs."""
-        parts = [self.simulator, self.api, *self.workers]
+        parts = [self.provider_process, self.api, *self.workers]
         return "\n".join(f"== {self.name}: {part.log}\n{log_tail(part.log)}" for part in parts)
 
     def pids(self) -> dict[str, list[int]]:
@@ -98,7 +103,7 @@ class Contender:
         return {
             "API": [self.api.pid],
             "workers": [part.pid for part in self.workers if part.running()],
-            PROVIDER: [self.simulator.pid],
+            PROVIDER: [self.provider_process.pid],
         }
 
 
@@ -136,27 +141,49 @@ PEERS = {
         consumers=2,
     ),
     names.AIO_PIKA: Peer(
-        app=["--worker-class", "aiohttp.GunicornWebWorker", "bench.peers.aio_pika_app:create_app"],
+        app=["--worker-class", "aiohttp.GunicornUVLoopWebWorker", "bench.peers.aio_pika_app:create_app"],
         workers=[["bench.peers.aio_pika_app"]] * 2,
         consumers=2,
     ),
 }
 
 
-def contender(name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabase) -> Contender:
+def plain_provider_part(
+    around: Surroundings, *, port: int, control_port: int, webhook_url: str, secret: str
+) -> Part:
+    return around.part(
+        "provider",
+        "bench.comparison.plain_provider",
+        *("--port", str(port), "--control-port", str(control_port), "--webhook-url", webhook_url),
+        env={SECRET_VARIABLE: secret},
+        ready_url=f"http://{LOOPBACK}:{control_port}/readyz",
+    )
+
+
+def contender(
+    name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabase, provider_part: ProviderPart
+) -> Contender:
     """One that has this virtual host and this database to itself."""
-    if name == names.POSTROOM:
-        return _postroom(folder, vhost=vhost, database=database)
-    return _peer(name, folder, vhost=vhost, database=database)
+    make = _postroom if name == names.POSTROOM else partial(_peer, name)
+    return make(folder, vhost=vhost, database=database, provider_part=provider_part)
 
 
-def _postroom(folder: Path, *, vhost: VirtualHost, database: StoreDatabase) -> Contender:
+def _postroom(
+    folder: Path, *, vhost: VirtualHost, database: StoreDatabase, provider_part: ProviderPart
+) -> Contender:
     system = System(folder, amqp_url=vhost.url, mongodb_uri=database.uri, config=POSTROOM_CONFIG)
+    system.simulator = provider_part(
+        system.around,
+        port=urlsplit(system.provider.url).port,
+        control_port=urlsplit(system.provider.control_url).port,
+        webhook_url=system.wiring.webhook_url,
+        secret=system.wiring.webhook_secrets,
+    )
     return Contender(
         name=names.POSTROOM,
         api=system.api_process,
         workers=system.consumers,
-        simulator=system.simulator,
+        provider_process=system.simulator,
         api_url=system.wiring.api_url,
         control_url=system.provider.control_url,
         provider=system.provider,
@@ -169,7 +196,9 @@ def _postroom(folder: Path, *, vhost: VirtualHost, database: StoreDatabase) -> C
     )
 
 
-def _peer(name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabase) -> Contender:
+def _peer(
+    name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabase, provider_part: ProviderPart
+) -> Contender:
     peer = PEERS[name]
     folder.mkdir(parents=True, exist_ok=True)
     api_port, provider_port, control_port = free_ports(3)
@@ -183,7 +212,7 @@ def _peer(name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabas
         api_port=api_port,
     )
     around = Surroundings(environ=inherited_environment(), logs=folder / "log", owner=str(folder))
-    simulator = simulator_part(
+    provider_process = provider_part(
         around, port=provider_port, control_port=control_port, webhook_url=wiring.webhook_url, secret=secret
     )
     api = around.part(
@@ -201,7 +230,7 @@ def _peer(name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabas
     provider = Provider(wiring.provider_url, f"http://{LOOPBACK}:{control_port}")
 
     def close() -> None:
-        for part in (simulator, api, *workers):
+        for part in (provider_process, api, *workers):
             part.kill()
         provider.close()
         end_leftovers(around.owner)
@@ -210,7 +239,7 @@ def _peer(name: str, folder: Path, *, vhost: VirtualHost, database: StoreDatabas
         name=name,
         api=api,
         workers=workers,
-        simulator=simulator,
+        provider_process=provider_process,
         api_url=wiring.api_url,
         control_url=provider.control_url,
         provider=provider,

@@ -4,11 +4,11 @@ from bench.comparison.results import Better, Measure
 
 CONNECTIONS = (1, 16, 64, 256)
 
-_CALLS = "calls of the simulator"
+CALLS = "calls of a static answer"
 """Whatever is submitted is submitted by a call each."""
 
-DRAINED = Measure("drain of waiting emails", "/s", Better.MORE, _CALLS)
-SUSTAINED = Measure("sustained: accepted, submitted, reported", "/s", Better.MORE, _CALLS)
+DRAINED = Measure("drain of waiting emails", "/s", Better.MORE, CALLS)
+SUSTAINED = Measure("sustained: accepted, submitted, reported", "/s", Better.MORE, CALLS)
 STILL_WAITING = Measure("bulk left when the critical emails were through", "", Better.NEITHER)
 WORKERS_MEMORY = Measure("memory of the workers while the backlog waits", "MiB", Better.LESS)
 RESTARTED = Measure("broker killed: until the first email after it is ready again", "s", Better.LESS)
@@ -38,7 +38,7 @@ def latency(situation: str, share: str) -> Measure:
 
 
 def cpu(group: str) -> Measure:
-    """group: the API, the workers …, or "in all", which leaves out the simulator."""
+    """group: the API, the workers …, or "in all", which leaves out provider and load."""
     return Measure(f"CPU per 1,000 sustained, {group}", "s", Better.LESS)
 
 
@@ -47,7 +47,7 @@ def memory(group: str) -> Measure:
 
 
 def drained_of(size: int) -> Measure:
-    return Measure(f"drain of {size:,} waiting", "/s", Better.MORE, _CALLS)
+    return Measure(f"drain of {size:,} waiting", "/s", Better.MORE, CALLS)
 
 
 def cpu_of(size: int) -> Measure:

@@ -16,6 +16,9 @@ from bench.comparison.processes import Groups, cpu_seconds
 from bench.figures import percentile
 from tests.harness.deadline import DeadlineMissed, wait_until
 
+LOAD = "load"
+"""The group of the process that makes the load: no part of a contender either."""
+
 NO_WEBHOOKS = {"rates": {"webhook-lost": 1.0}}
 LONGEST_RECOVERY = 120.0
 _END_SECONDS = 120.0
@@ -85,7 +88,7 @@ def sustained(contender: Contender, *, groups: Groups, connections: int, window:
         assert load.stdout is not None
         if load.stdout.readline() != "flat\n":
             raise RuntimeError(f"the load on {contender.name} broke off")
-        meter = _Meter(groups, contender.applied)
+        meter = _Meter({**groups, LOAD: [load.pid]}, contender.applied)
         time.sleep(seconds)
         work = meter.read()
         output, _ = load.communicate()
@@ -109,10 +112,18 @@ def drain(contender: Contender, *, groups: Groups, seconds: float) -> Work:
     provider = contender.provider
     end = provider.received() + contender.waiting()
     meter = _Meter(groups, provider.received)
-    until = time.monotonic() + seconds
-    while provider.received() < end and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+    began = time.monotonic()
+    first = last = provider.received()
+    while last < end and (took := time.monotonic() - began) < seconds:
+        time.sleep(_pause(left=end - last, rate=(last - first) / took, seconds=seconds - took))
+        last = provider.received()
     return meter.read()
+
+
+def _pause(*, left: int, rate: float, seconds: float) -> float:
+    """Until the next look at a drain: half of what it may still take, since looks cost CPU time, too."""
+    expected = left / rate if rate > 0 else seconds
+    return max(_LOOK_SECONDS, min(expected, seconds) / 2)
 
 
 @contextmanager

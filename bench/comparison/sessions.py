@@ -125,7 +125,7 @@ def _fill(servers: Servers, contender: Contender, effort: Effort, *, with_memory
 
 
 def _measure_latency_under_load(contender: Contender, results: Results, effort: Effort) -> None:
-    if contender.waiting() < effort.waiting // 4:
+    if contender.waiting() < effort.waiting // 2:
         contender.put(effort.waiting // 2)
     latencies = measuring.critical_latency(contender, count=effort.critical, interval=0.03)
     results.add(measures.STILL_WAITING, contender.name, contender.waiting())
@@ -148,5 +148,5 @@ def _groups(servers: Servers, contender: Contender) -> Groups:
 
 
 def _ours(cpu: Mapping[str, float]) -> float:
-    """Of all processes but the provider, which is somebody else's."""
-    return sum(seconds for group, seconds in cpu.items() if group != PROVIDER)
+    """Of all processes but the provider, which is somebody else's, and the load."""
+    return sum(seconds for group, seconds in cpu.items() if group not in (PROVIDER, measuring.LOAD))

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.comparison.contenders import Contender, contender
+from bench.comparison.contenders import Contender, ProviderPart, contender, plain_provider_part
 from bench.comparison.processes import pid_listening_on
 from stack.ports import LOOPBACK
 from stack.services import Surroundings, simulator_part
@@ -22,10 +22,18 @@ _MONGODB_PORT = 27017
 class Servers:
     """Both on this machine, so that their CPU time and memory can be told. folder: for logs."""
 
-    def __init__(self, broker: BrokerServer, store: StoreServer, folder: Path) -> None:
+    def __init__(
+        self,
+        broker: BrokerServer,
+        store: StoreServer,
+        folder: Path,
+        *,
+        provider_part: ProviderPart = plain_provider_part,
+    ) -> None:
         self.broker = broker
         self.store = store
         self.folder = folder
+        self._provider_part = provider_part
         self._numbers = count(1)
 
     def pids(self) -> dict[str, list[int]]:
@@ -42,7 +50,9 @@ class Servers:
         """
         with self.broker.vhost() as vhost, self.store.database() as database:
             folder = self.folder / str(next(self._numbers))
-            started = contender(name, folder, vhost=vhost, database=database)
+            started = contender(
+                name, folder, vhost=vhost, database=database, provider_part=self._provider_part
+            )
             try:
                 started.start_api()
                 yield started

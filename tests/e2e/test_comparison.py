@@ -13,6 +13,7 @@ from bench.comparison.contenders import PEERS
 from bench.comparison.results import Results
 from bench.comparison.sessions import Effort
 from bench.comparison.surroundings import Servers
+from stack.services import simulator_part
 from tests.harness.api import Api, email
 from tests.harness.broker import BrokerServer
 from tests.harness.deadline import wait_for_value
@@ -31,7 +32,11 @@ def servers(broker: BrokerServer, store: StoreServer, tmp_path: Path) -> Servers
 
 
 @pytest.mark.parametrize("name", sorted(PEERS))
-def test_a_peer_delivers_each_email_once_and_applies_the_report(servers: Servers, name: str) -> None:
+def test_a_peer_delivers_each_email_once_and_applies_the_report(
+    broker: BrokerServer, store: StoreServer, tmp_path: Path, name: str
+) -> None:
+    """The peers are tried with the simulator, which can refuse an email and looks closely at it."""
+    servers = Servers(broker, store, tmp_path, provider_part=simulator_part)
     with servers.running(name) as contender:
         refused_once = email(recipient="fault+error.1@example.com")
         sent = Api(contender.api_url).send_many([email(lane="critical"), refused_once] * (SENT_AT_ONCE // 2))
@@ -55,6 +60,8 @@ def test_a_turn_has_a_figure_for_each_of_its_measures(servers: Servers, tmp_path
     used = [measures.cpu(group) for group in groups]
     for measure in (*rates, *latencies, *used):
         assert [value > 0 for value in figures[measure.name]] == [True], measure
+    for others in ("provider", "load"):  # they may use less than a tick of the clock
+        assert len(figures[measures.cpu(others).name]) == 1
     written = json.loads(json.dumps(report.as_json(results, about={})))
     assert all(path.stat().st_size for path in plots.draw(written, tmp_path / "plots"))
 
