@@ -1,6 +1,7 @@
 """aiohttp, aio-pika and pymongo's asyncio client, one message at a time: what FastStream does for its users.
 
-A callback a message, up to 16 at once in each of 2 processes (prefetch_count), confirms on, mandatory.
+On uvloop, as FastStream is where that is installed. A callback a message, up to 16 at once in each of 2
+processes (prefetch_count), confirms on, mandatory.
 https://docs.aio-pika.com/quick-start.html
 Retries wait in a queue of their own with a TTL, from which they come back by dead-lettering.
 
@@ -18,6 +19,7 @@ from typing import Any
 
 import aio_pika
 import aiohttp
+import uvloop
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aiohttp import web
 from marshmallow import ValidationError
@@ -177,4 +179,4 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work())
+    uvloop.run(work())
