@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
-
 from consumers.settlement import PAUSE, Fate, acknowledge, fate_of, give_back, refuse
 from consumers.subscription import Subscription
+from delivery.broker.connection import Connection
+from delivery.broker.delivery import Message
 from delivery.use_cases.publish_owed import MessagePublisher
 from topology.model import Topology
 
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 class Refusal:
     """A message that can't be taken, and why."""
 
-    message: AbstractIncomingMessage
+    message: Message
     reason: str
 
 
-Work = Callable[[Sequence[AbstractIncomingMessage]], Awaitable[Sequence[Refusal]]]
+Work = Callable[[Sequence[Message]], Awaitable[Sequence[Refusal]]]
 """Does the work of a batch and returns what it refuses; the rest is acknowledged.
 
 What it raises is looked up in the settlement table. A batch that raises is taken apart, so that one message
@@ -43,14 +43,14 @@ class BatchConsumer:
         self.queue = queue
         self._work = work
         self._publisher = publisher
-        self._waiting: list[AbstractIncomingMessage] = []
+        self._waiting: list[Message] = []
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._is_stopping = False
         self._subscription = Subscription(topology.queue(queue), prefetch=prefetch, arrived=self._arrived)
 
-    async def start(self, connection: AbstractRobustConnection) -> None:
+    async def start(self, connection: Connection) -> None:
         await self._subscription.start(connection)
 
     async def run(self) -> None:
@@ -72,11 +72,11 @@ class BatchConsumer:
         waiting, self._waiting = self._waiting, []
         await give_back(waiting)
 
-    def _arrived(self, message: AbstractIncomingMessage) -> None:
+    def _arrived(self, message: Message) -> None:
         self._waiting.append(message)
         self._wake.set()
 
-    async def _handle(self, batch: list[AbstractIncomingMessage]) -> None:
+    async def _handle(self, batch: list[Message]) -> None:
         try:
             refusals = await self._work(batch)
         except Exception as error:
@@ -87,7 +87,7 @@ class BatchConsumer:
         refused = {id(refusal.message) for refusal in refusals}
         await acknowledge(message for message in batch if id(message) not in refused)
 
-    async def _fail(self, batch: list[AbstractIncomingMessage], error: Exception) -> None:
+    async def _fail(self, batch: list[Message], error: Exception) -> None:
         fate = fate_of(error)
         if fate is Fate.WAIT:
             await asyncio.sleep(PAUSE)
@@ -102,5 +102,5 @@ class BatchConsumer:
             await asyncio.sleep(PAUSE)
             await give_back(batch)
 
-    async def _refuse(self, message: AbstractIncomingMessage, reason: str) -> None:
+    async def _refuse(self, message: Message, reason: str) -> None:
         await refuse(message, queue=self.queue, reason=reason, publisher=self._publisher)

@@ -5,13 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.batch_consumer import BatchConsumer, Refusal
 from consumers.ingest_accepting import Readable, accept, known
 from consumers.ingest_message import keyed, read_ingest, reply_to
 from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.errors import ComesTooLate, InvalidRequest, NotAllowed
 from delivery.domain.tenants import Tenant
@@ -25,7 +24,7 @@ PREFETCH = 50
 def ingest_consumer(queue: str, parts: ConsumerParts, outbox: Outbox) -> BatchConsumer:
     publishers = Publishers(parts.store.tenants, clock=utc_now)
 
-    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+    async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         users = {message.user_id for message in batch if message.user_id}
         tenants = await until_store_answers(lambda: publishers.of(users))
         # On a thread: a batch may be 50 bodies of the largest size, and critical emails wait for this loop.
@@ -51,9 +50,7 @@ class _Read:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-def _read(
-    batch: Sequence[AbstractIncomingMessage], parts: ConsumerParts, tenants: Mapping[str, Tenant]
-) -> _Read:
+def _read(batch: Sequence[Message], parts: ConsumerParts, tenants: Mapping[str, Tenant]) -> _Read:
     now, read = utc_now(), _Read()
     for message in batch:
         try:
@@ -75,7 +72,7 @@ def _read(
 
 
 async def _reply(
-    batch: Sequence[AbstractIncomingMessage],
+    batch: Sequence[Message],
     email_ids: Mapping[int, str],
     refusals: Sequence[Refusal],
     parts: ConsumerParts,
@@ -91,7 +88,7 @@ async def _reply(
     await parts.replies.publish([reply for reply in replies if reply is not None])
 
 
-def _answer(message: AbstractIncomingMessage, **body: str) -> Outgoing | None:
+def _answer(message: Message, **body: str) -> Outgoing | None:
     to = reply_to(message)
     if to is None:
         return None

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.batch_consumer import Refusal
 from consumers.ingest_message import content_hash_of, email_id_of
 from delivery.bootstrap import ConsumerParts, utc_now
+from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import KeyReused, NotStored
@@ -23,7 +22,7 @@ REUSED = "message_id was used before with other content"
 class Readable:
     """A message that says what to send. keyed: where it has an idempotency key."""
 
-    message: AbstractIncomingMessage
+    message: Message
     email: NewEmail
     keyed: KeyedRequest | None
 

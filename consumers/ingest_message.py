@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from aio_pika.abc import AbstractIncomingMessage
-
+from delivery.broker.delivery import Message
 from delivery.contract.send import SendContract
 from delivery.domain.derived_ids import derived_email_id
 from delivery.domain.emails import DEFAULT_TENANT, NewEmail
@@ -34,7 +33,7 @@ class ReplyTo:
     correlation_id: str | None
 
 
-def reply_to(message: AbstractIncomingMessage) -> ReplyTo | None:
+def reply_to(message: Message) -> ReplyTo | None:
     """Where to reply; None when nobody asked, or asked for a queue that may not be theirs."""
     queue = message.reply_to
     if not queue or not _may_reply_to(queue, user=message.user_id):
@@ -43,7 +42,7 @@ def reply_to(message: AbstractIncomingMessage) -> ReplyTo | None:
 
 
 def read_ingest(
-    message: AbstractIncomingMessage,
+    message: Message,
     *,
     tenants: Mapping[str, Tenant],
     contract: SendContract,
@@ -73,9 +72,7 @@ def read_ingest(
     )
 
 
-def keyed(
-    message: AbstractIncomingMessage, email: NewEmail, *, contract: SendContract
-) -> KeyedRequest | None:
+def keyed(message: Message, email: NewEmail, *, contract: SendContract) -> KeyedRequest | None:
     """The message's email under its idempotency key; None without one. Raises InvalidRequest."""
     key = _key(message)
     if key is None:
@@ -90,7 +87,7 @@ def keyed(
     return KeyedRequest(record=record, emails=(email,))
 
 
-def _key(message: AbstractIncomingMessage) -> str | None:
+def _key(message: Message) -> str | None:
     """Whoever gives one relies on it, so a name in other letters, as over HTTP, is not passed over."""
     given = [key for name, key in message.headers.items() if name.lower() == names.IDEMPOTENCY_KEY_HEADER]
     if not given:
@@ -100,7 +97,7 @@ def _key(message: AbstractIncomingMessage) -> str | None:
     return check_key(given[0])
 
 
-def content_hash_of(message: AbstractIncomingMessage) -> str:
+def content_hash_of(message: Message) -> str:
     """What a resend must have in common with the message it repeats. Raises InvalidRequest without a lane."""
     return content_hash(message.body, lane=_lane(message.routing_key))
 
@@ -110,7 +107,7 @@ def content_hash(body: bytes, *, lane: Lane) -> str:
     return hashlib.sha256(lane.encode() + b"\0" + body).hexdigest()
 
 
-def _check_properties(message: AbstractIncomingMessage) -> None:
+def _check_properties(message: Message) -> None:
     message_id = message.message_id
     if not message_id:
         raise InvalidRequest("missing message_id property")
@@ -147,7 +144,7 @@ def _lane(routing_key: str | None) -> Lane:
         raise InvalidRequest(f"the routing key must begin with {', '.join(Lane)}") from None
 
 
-def email_id_of(message: AbstractIncomingMessage) -> str:
+def email_id_of(message: Message) -> str:
     """Always the same for the same message, so that a resend finds the email it made before.
 
     Also when its user is given to another tenant meanwhile: in place of the tenant there is a constant.

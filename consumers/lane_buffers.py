@@ -4,8 +4,7 @@ import heapq
 from collections.abc import Mapping
 from itertools import count
 
-from aio_pika.abc import AbstractIncomingMessage
-
+from delivery.broker.delivery import Message
 from delivery.domain.lanes import Lane
 from delivery.domain.shares import Shares
 from delivery.domain.slots import Slots
@@ -14,7 +13,7 @@ from delivery.domain.tenant_lanes import TenantLane
 MAX_CLAIM = 200
 """Claimed at once: more would let the first wait for the last."""
 
-_Heap = list[tuple[int, int, AbstractIncomingMessage]]
+_Heap = list[tuple[int, int, Message]]
 
 
 class LaneBuffers:
@@ -31,13 +30,13 @@ class LaneBuffers:
         for of_lane in self._shares.values():
             of_lane.change(shares)
 
-    def add(self, place: TenantLane, message: AbstractIncomingMessage) -> None:
+    def add(self, place: TenantLane, message: Message) -> None:
         waiting = self._waiting[place.lane].setdefault(place.tenant_id, [])
         heapq.heappush(waiting, (-(message.priority or 0), next(self._arrivals), message))
 
-    def take(self) -> list[tuple[TenantLane, AbstractIncomingMessage]]:
+    def take(self) -> list[tuple[TenantLane, Message]]:
         """Take what there are slots for; each taken message holds a slot of its lane."""
-        taken: list[tuple[TenantLane, AbstractIncomingMessage]] = []
+        taken: list[tuple[TenantLane, Message]] = []
         while len(taken) < MAX_CLAIM:
             lane = self._slots.take([lane for lane, tenants in self._waiting.items() if tenants])
             if lane is None:
@@ -66,7 +65,7 @@ class LaneBuffers:
         shares = self._shares[lane]
         return sum(shares.of(tenant_id) for tenant_id in self._waiting[lane].keys() | shares.holders)
 
-    def clear(self) -> list[AbstractIncomingMessage]:
+    def clear(self) -> list[Message]:
         """Empty the buffers; returns what was in them."""
         tenants = [heap for lane in self._waiting.values() for heap in lane.values()]
         for lane in self._waiting.values():

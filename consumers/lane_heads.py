@@ -6,10 +6,16 @@ from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
+from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from consumers.settlement import give_back
-from delivery.broker.connection import CONNECTION_ERRORS, is_own_cancellation, lost_connection_suppressed
+from delivery.broker.connection import (
+    CONNECTION_ERRORS,
+    Connection,
+    is_own_cancellation,
+    lost_connection_suppressed,
+)
+from delivery.broker.delivery import Message
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.tenant_lanes import TenantLane
 from delivery.use_cases.messages import decode_email
@@ -35,7 +41,7 @@ class Head:
     is the queue's next one, and none was passed over for it."""
 
     place: TenantLane
-    message: AbstractIncomingMessage
+    message: Message
     email_id: str | None
     is_first: bool = True
 
@@ -43,7 +49,7 @@ class Head:
 class LaneHeads:
     """Over a channel of its own, made when it is first needed."""
 
-    def __init__(self, connection: AbstractRobustConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._channel: AbstractChannel | None = None
         self._queues: dict[TenantLane, AbstractQueue] = {}
@@ -109,7 +115,7 @@ def look_within(queues: int) -> float:
     return FETCH_TIMEOUT + FETCH_TIMEOUT_EACH * queues
 
 
-def _email_id(message: AbstractIncomingMessage) -> str | None:
+def _email_id(message: Message) -> str | None:
     with suppress(InvalidRequest):
         return decode_email(message.body).email_id
     return None

@@ -4,10 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
-
 from consumers.lane_buffers import LaneBuffers
 from consumers.subscription import Subscription
+from delivery.broker.connection import Connection
+from delivery.broker.delivery import Message
 from delivery.domain.lanes import Lane
 from delivery.domain.shares import prefetch
 from delivery.domain.slots import Slots
@@ -31,21 +31,21 @@ class LaneSubscriptions:
         *,
         slots: Slots,
         buffers: LaneBuffers,
-        arrived: Callable[[TenantLane, AbstractIncomingMessage], None],
+        arrived: Callable[[TenantLane, Message], None],
     ) -> None:
         self._slots = slots
         self._buffers = buffers
         self._arrived = arrived
         self._places: dict[TenantLane, Subscription] = {}
         self._active: dict[Lane, deque[int]] = {lane: deque(maxlen=LOOKS) for lane in Lane}
-        self._connection: AbstractRobustConnection | None = None
+        self._connection: Connection | None = None
 
     @property
     def places(self) -> list[TenantLane]:
         """What is subscribed to, the most urgent lane first."""
         return [place for lane in Lane for place in self._places if place.lane is lane]
 
-    async def start(self, connection: AbstractRobustConnection) -> None:
+    async def start(self, connection: Connection) -> None:
         self._connection = connection
         await self._start(self._places.values())
 
@@ -81,7 +81,7 @@ class LaneSubscriptions:
         )
 
     def _subscribe(self, place: TenantLane, shares: dict[str, int]) -> Subscription:
-        def arrived(message: AbstractIncomingMessage) -> None:
+        def arrived(message: Message) -> None:
             self._arrived(place, message)
 
         return Subscription(

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
-
 from consumers.attachment_memory import AttachmentMemory
 from consumers.breaker import BreakerWatch
 from consumers.claiming import Claiming
@@ -30,6 +28,8 @@ from consumers.strays import StrayMessage, Strays
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
+from delivery.broker.connection import Connection
+from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest
@@ -51,7 +51,7 @@ SETTLING_GRACE = 2.0
 @dataclass(frozen=True, slots=True)
 class _Readable:
     place: TenantLane
-    message: AbstractIncomingMessage
+    message: Message
     email: EmailMessage
 
 
@@ -93,7 +93,7 @@ class LanesConsumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._breaker = breaker
         self._heads: LaneHeads | None = None
-        self._connection: AbstractRobustConnection | None = None
+        self._connection: Connection | None = None
         self._is_paused = False
         self._is_stopping = False
         self._subscriptions = LaneSubscriptions(
@@ -104,7 +104,7 @@ class LanesConsumer:
         """Take also what new tenants send, and give each its share of a lane: by tenant_id, all there are."""
         await self._subscriptions.follow(shares)
 
-    async def start(self, connection: AbstractRobustConnection) -> None:
+    async def start(self, connection: Connection) -> None:
         self.pace.announce()
         self._connection = connection
         self._heads = LaneHeads(connection)
@@ -192,13 +192,11 @@ class LanesConsumer:
             log.warning("calls abandoned count=%d", len(late))
             await asyncio.wait(late, timeout=1)
 
-    def _arrive(self, place: TenantLane, message: AbstractIncomingMessage) -> None:
+    def _arrive(self, place: TenantLane, message: Message) -> None:
         self._buffers.add(place, message)
         self._arrived.set()
 
-    async def _claim(
-        self, taken: list[tuple[TenantLane, AbstractIncomingMessage]], marks: Watermarks
-    ) -> bool:
+    async def _claim(self, taken: list[tuple[TenantLane, Message]], marks: Watermarks) -> bool:
         """Returns whether anything was won, and its submission begun."""
         readable = await self._read(taken, marks)
         if not readable:
@@ -208,9 +206,7 @@ class LanesConsumer:
         self._begin(readable, result, marks)
         return bool(result.won)
 
-    async def _read(
-        self, taken: list[tuple[TenantLane, AbstractIncomingMessage]], marks: Watermarks
-    ) -> list[_Readable]:
+    async def _read(self, taken: list[tuple[TenantLane, Message]], marks: Watermarks) -> list[_Readable]:
         readable = []
         for place, message in taken:
             try:
@@ -228,7 +224,7 @@ class LanesConsumer:
                 readable.append(_Readable(place, message, email))
         return readable
 
-    async def _refuse(self, place: TenantLane, message: AbstractIncomingMessage, reason: str) -> None:
+    async def _refuse(self, place: TenantLane, message: Message, reason: str) -> None:
         await refuse(message, queue=lane_queue(place.key), reason=reason, publisher=self._parts.publisher)
 
     def _begin(self, readable: list[_Readable], result: ClaimResult, marks: Watermarks) -> None:

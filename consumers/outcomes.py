@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.leases import Leases
 from consumers.settlement import acknowledge, until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
+from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.outcomes import Answer
@@ -23,7 +22,7 @@ class Answered:
     """A claimed email and the provider's answer; none, if it was not called. place: whose slot it holds."""
 
     place: TenantLane
-    message: AbstractIncomingMessage
+    message: Message
     email: ClaimedEmail
     answer: Answer | None
 

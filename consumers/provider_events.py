@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.batch_consumer import BatchConsumer, Refusal
 from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.announcer import Announcer
+from delivery.broker.delivery import Message
 from delivery.use_cases.messages import decode_event
 from topology import names
 
@@ -15,7 +14,7 @@ PREFETCH = 500
 
 
 def provider_event_consumer(parts: ConsumerParts, announcer: Announcer) -> BatchConsumer:
-    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+    async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         event_ids = [decode_event(message.body) for message in batch]
         happened = await until_store_answers(
             lambda: parts.store.apply_events(parts.store.events.pending(event_ids))

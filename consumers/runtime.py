@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
-from aio_pika.abc import AbstractRobustConnection
-
 from consumers.batch_consumer import BatchConsumer
 from consumers.breaker import BreakerWatch
 from consumers.checks import ask_forever, decide_forever
@@ -31,7 +29,7 @@ from consumers.tenants import follow_tenants_forever
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, process_name, publish_owed, strikes_of, utc_now
 from delivery.broker.announcer import Announcer
-from delivery.broker.connection import connect, lost_connection_suppressed
+from delivery.broker.connection import Connection, connect, lost_connection_suppressed
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
 from delivery.store.indexes import create_indexes
@@ -80,7 +78,7 @@ class Consumers:
             ingest_consumer(names.INGEST_CRITICAL_QUEUE, parts, self._outbox),
             ingest_consumer(names.INGEST_QUEUE, parts, self._outbox),
         ]
-        self._consuming: list[AbstractRobustConnection] = []
+        self._consuming: list[Connection] = []
         self._is_consuming = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -190,7 +188,7 @@ class Consumers:
         self._is_consuming = True
         log.info("consumers are ready")
 
-    async def _open(self, role: str) -> AbstractRobustConnection:
+    async def _open(self, role: str) -> Connection:
         connection = await connect(
             self._parts.config.amqp_url, name=f"postroom consumers {process_name()} ({role})"
         )
@@ -223,7 +221,7 @@ class Consumers:
     async def _disconnect(self) -> None:
         """Each in its time, all at once: a stop has its own time limit."""
         publishers = (self._parts.replies, self._parts.publisher)
-        connections: list[AbstractRobustConnection | Publisher] = [*self._consuming, *publishers]
+        connections: list[Connection | Publisher] = [*self._consuming, *publishers]
         await asyncio.gather(*(_closed(connection) for connection in connections))
 
     async def _look(self) -> Health:
@@ -236,7 +234,7 @@ class Consumers:
         )
 
 
-async def _closed(connection: AbstractRobustConnection | Publisher) -> None:
+async def _closed(connection: Connection | Publisher) -> None:
     with lost_connection_suppressed():
         async with asyncio.timeout(DISCONNECT_GRACE):
             await connection.close()

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from delivery.broker.connection import CONNECTION_ERRORS, is_own_cancellation
+from delivery.broker.delivery import Channel, Delivery, Message
 from delivery.domain.errors import InvalidRequest, PostroomError, StoreUnavailable
 from delivery.use_cases.messages import HeaderValue, Outgoing, Verdict
 from delivery.use_cases.publish_owed import MessagePublisher
@@ -70,18 +69,36 @@ async def until_store_answers(call: Callable[[], T]) -> T:
             return result
 
 
-async def acknowledge(messages: Iterable[AbstractIncomingMessage]) -> None:
+async def acknowledge(messages: Iterable[Message]) -> None:
     """Acknowledge; a message whose channel is gone is redelivered, which is harmless."""
-    await asyncio.gather(*(_verdict(message.ack) for message in messages))
+    deliveries, others = _by_channel(messages)
+    for channel, tags in deliveries.items():
+        channel.acknowledge(tags)
+    if others:
+        await asyncio.gather(*(_verdict(message.ack) for message in others))
 
 
-async def give_back(messages: Iterable[AbstractIncomingMessage]) -> None:
-    await asyncio.gather(*(_verdict(message.nack) for message in messages))
+async def give_back(messages: Iterable[Message]) -> None:
+    deliveries, others = _by_channel(messages)
+    for channel, tags in deliveries.items():
+        channel.give_back(tags)
+    if others:
+        await asyncio.gather(*(_verdict(message.nack) for message in others))
 
 
-async def refuse(
-    message: AbstractIncomingMessage, *, queue: str, reason: str, publisher: MessagePublisher
-) -> None:
+def _by_channel(messages: Iterable[Message]) -> tuple[dict[Channel, list[int]], list[Message]]:
+    """The deliveries' tags, by their channel; and the other messages, which give verdicts one by one."""
+    deliveries: dict[Channel, list[int]] = {}
+    others: list[Message] = []
+    for message in messages:
+        if isinstance(message, Delivery):
+            deliveries.setdefault(message.channel, []).append(message.tag)
+        else:
+            others.append(message)
+    return deliveries, others
+
+
+async def refuse(message: Message, *, queue: str, reason: str, publisher: MessagePublisher) -> None:
     """Keep the message in ``email.rejected``, then acknowledge it. What can't be kept goes back to its queue.
 
     queue: where it came from. Kept are the body, content_type, correlation_id and priority; as headers the
@@ -96,7 +113,7 @@ async def refuse(
         await give_back([message])
 
 
-def _rejection(message: AbstractIncomingMessage, reason: str) -> Outgoing:
+def _rejection(message: Message, reason: str) -> Outgoing:
     headers: dict[str, HeaderValue] = {
         **_own_headers(message),
         "reason": reason,
@@ -117,7 +134,7 @@ def _rejection(message: AbstractIncomingMessage, reason: str) -> Outgoing:
     )
 
 
-def _own_headers(message: AbstractIncomingMessage) -> dict[str, HeaderValue]:
+def _own_headers(message: Message) -> dict[str, HeaderValue]:
     """The caller's own: not ``x-*``, CC and BCC, which the broker reads. All must fit into one frame."""
     own = {
         name: value

@@ -5,11 +5,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.settlement import PAUSE, acknowledge, give_back, until_store_answers
 from delivery.bootstrap import ConsumerParts, utc_now
 from delivery.broker.announcer import Announcer
+from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import Standing
 from delivery.domain.owed import OwedEmail, OwedTo
@@ -26,7 +25,7 @@ class StrayMessage:
     """A message in a lane that won no claim, why, and where its email stands."""
 
     place: TenantLane
-    message: AbstractIncomingMessage
+    message: Message
     email: EmailMessage
     stray: Stray
     standing: Standing | None

@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
+from aio_pika.abc import AbstractQueue
 
 from delivery.broker.connection import (
     CONNECTION_ERRORS,
     RECONNECT_INTERVAL,
+    Connection,
     is_own_cancellation,
     lost_connection_suppressed,
 )
+from delivery.broker.delivery import Message
 from topology.model import Binding, Queue
 
 log = logging.getLogger(__name__)
@@ -22,15 +25,15 @@ CANCEL_TIMEOUT = 2
 
 
 class Subscription:
-    """Delivers messages to ``arrived``, which must return at once: aio-pika cancels what runs in a callback
-    when the connection drops, and the broker redelivers while it would still be at work."""
+    """Delivers messages to ``arrived``, which must return at once: what it begins outlives the connection,
+    whose loss has the broker redeliver."""
 
     def __init__(
         self,
         queue: Queue,
         *,
         prefetch: int,
-        arrived: Callable[[AbstractIncomingMessage], None],
+        arrived: Callable[[Message], None],
         bindings: Sequence[Binding] = (),
     ) -> None:
         """bindings: of a queue that is not there from the first."""
@@ -40,11 +43,11 @@ class Subscription:
         self._arrived = arrived
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
-        self._connection: AbstractRobustConnection | None = None
+        self._connection: Connection | None = None
         self._is_wanted = False
         self._starting = asyncio.Lock()
 
-    async def start(self, connection: AbstractRobustConnection) -> None:
+    async def start(self, connection: Connection) -> None:
         """Consume, however often the connection breaks on the way; from then on it restores this itself.
 
         Returns early if it is stopped meanwhile. After ``stop`` it may be started again.
@@ -58,13 +61,13 @@ class Subscription:
         if not self._is_wanted:
             await self.stop()
 
-    async def _consume(self, connection: AbstractRobustConnection) -> bool:
+    async def _consume(self, connection: Connection) -> bool:
         """False if the connection broke."""
         try:
             if self._queue is None:
                 self._queue = await self._open(connection)
             await self._queue.channel.set_qos(prefetch_count=self.prefetch)
-            self._tag = await self._queue.consume(self._callback)
+            self._tag = await self._consume_from(self._queue, connection)
         except CONNECTION_ERRORS as error:
             log.warning("not consuming yet queue=%s: %s", self._description.name, type(error).__name__)
             return False
@@ -74,7 +77,17 @@ class Subscription:
             return False
         return True
 
-    async def _open(self, connection: AbstractRobustConnection) -> AbstractQueue:
+    async def _consume_from(self, queue: AbstractQueue, connection: Connection) -> str:
+        """Returns the consumer's tag. aio-pika gets only what comes while the tag has no route."""
+        tag = uuid4().hex
+        connection.routes.add(tag, self._arrived)
+        try:
+            return await queue.consume(self._callback, consumer_tag=tag)
+        except BaseException:
+            connection.routes.remove(tag)
+            raise
+
+    async def _open(self, connection: Connection) -> AbstractQueue:
         """On a channel of its own: a prefetch belongs to one queue."""
         channel = await connection.channel(publisher_confirms=False)
         # Declared, not just named: a broker that comes back empty gets the queue back with the consumer.
@@ -98,7 +111,7 @@ class Subscription:
             if self._is_wanted:
                 await self.start(self._connection)
 
-    async def _callback(self, message: AbstractIncomingMessage) -> None:
+    async def _callback(self, message: Message) -> None:
         self._arrived(message)
 
     async def stop(self) -> None:
@@ -112,3 +125,5 @@ class Subscription:
             with lost_connection_suppressed():
                 async with asyncio.timeout(CANCEL_TIMEOUT):
                     await self._queue.cancel(tag)
+            if self._connection is not None:
+                self._connection.routes.remove(tag)

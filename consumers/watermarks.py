@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from aio_pika.abc import AbstractIncomingMessage
-
+from delivery.broker.delivery import Message
 from delivery.domain.tenant_lanes import TenantLane
 from delivery.domain.watermarks import Way
 
@@ -14,9 +13,7 @@ class Watermarks:
     def __init__(self) -> None:
         self._marks: dict[Way, datetime] = {}
 
-    def note(
-        self, place: TenantLane, message: AbstractIncomingMessage, *, due_at: datetime | None = None
-    ) -> None:
+    def note(self, place: TenantLane, message: Message, *, due_at: datetime | None = None) -> None:
         """A message was handed out. due_at: when a delayed one was due in its lane.
 
         A message that a person moved tells nothing: it came another way than its timestamp says.

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from consumers.lane_buffers import LaneBuffers
 from consumers.lane_subscriptions import LOOKS, LaneSubscriptions
 from consumers.settlement import acknowledge, give_back
-from delivery.broker.connection import connect
+from delivery.broker.connection import Connection, connect
+from delivery.broker.delivery import Message
 from delivery.domain.lanes import Lane
 from delivery.domain.slots import Slots
 from delivery.domain.tenant_lanes import TenantLane
@@ -30,14 +30,14 @@ WAITING = 20
 class Taking:
     """Subscriptions over one connection, with the buffers that they fill."""
 
-    def __init__(self, connection: AbstractRobustConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         slots = Slots(total=SLOTS, reserved=0, weights=dict.fromkeys(Lane, 1))
         self.buffers = LaneBuffers(slots)
         self.arrived: Counter[str] = Counter()
         self.subscriptions = LaneSubscriptions(slots=slots, buffers=self.buffers, arrived=self._arrive)
         self.connection = connection
 
-    def _arrive(self, place: TenantLane, message: AbstractIncomingMessage) -> None:
+    def _arrive(self, place: TenantLane, message: Message) -> None:
         self.arrived[place.tenant_id] += 1
         self.buffers.add(place, message)
 

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from consumers.lane_heads import LOOK_AT, Head, LaneHeads
 from consumers.settlement import acknowledge, give_back
 from consumers.subscription import Subscription
-from delivery.broker.connection import connect
+from delivery.broker.connection import Connection, connect
+from delivery.broker.delivery import Message
 from delivery.domain.lanes import Lane
 from delivery.domain.tenant_lanes import TenantLane
 from delivery.use_cases.messages import decode_email, encode_email
@@ -31,7 +31,7 @@ def declared(vhost: VirtualHost) -> VirtualHost:
     return vhost
 
 
-def connected(vhost: VirtualHost, work: Callable[[AbstractRobustConnection], Awaitable[T]]) -> T:
+def connected(vhost: VirtualHost, work: Callable[[Connection], Awaitable[T]]) -> T:
     async def run() -> T:
         async with asyncio.timeout(120), await connect(vhost.url, name="test") as connection:
             return await work(connection)
@@ -43,7 +43,7 @@ def email_id(number: int) -> str:
     return f"00000000-0000-7000-8000-{number:012}"
 
 
-def email_number(message: AbstractIncomingMessage) -> int:
+def email_number(message: Message) -> int:
     return int(decode_email(message.body).email_id[-12:])
 
 
@@ -63,7 +63,7 @@ def test_the_most_urgent_lane_goes_first_and_in_it_the_highest_priority(declared
     publish(declared, Lane.CRITICAL, [2, 3])
     publish(declared, Lane.CRITICAL, [4], priority=4)
 
-    async def work(connection: AbstractRobustConnection) -> list[Head]:
+    async def work(connection: Connection) -> list[Head]:
         return await fetch(LaneHeads(connection), 5)
 
     heads = connected(declared, work)
@@ -77,7 +77,7 @@ def test_what_is_avoided_is_passed_over_and_goes_back_to_its_place(declared: Vir
     publish(declared, Lane.CRITICAL, range(3))
     publish(declared, Lane.STANDARD, [7])
 
-    async def work(connection: AbstractRobustConnection) -> list[str | None]:
+    async def work(connection: Connection) -> list[str | None]:
         heads = LaneHeads(connection)
         avoided = {email_id(number) for number in range(3)}
         fetched = await fetch(heads, 1, avoid=avoided)
@@ -94,7 +94,7 @@ def test_only_so_many_of_a_lane_are_looked_at(declared: VirtualHost) -> None:
     publish(declared, Lane.CRITICAL, range(LOOK_AT + 1))
     publish(declared, Lane.BULK, [99])
 
-    async def work(connection: AbstractRobustConnection) -> list[Head]:
+    async def work(connection: Connection) -> list[Head]:
         avoided = {email_id(number) for number in range(LOOK_AT)}
         return await fetch(LaneHeads(connection), 1, avoid=avoided)
 
@@ -108,7 +108,7 @@ def test_only_so_many_of_a_lane_are_looked_at(declared: VirtualHost) -> None:
 def test_a_head_says_whether_it_overtakes_what_is_avoided(declared: VirtualHost) -> None:
     publish(declared, Lane.CRITICAL, range(2))
 
-    async def work(connection: AbstractRobustConnection) -> list[Head]:
+    async def work(connection: Connection) -> list[Head]:
         heads = LaneHeads(connection)
         overtaking = await fetch(heads, 1, avoid={email_id(0)})
         return overtaking + await fetch(heads, 1, avoid={email_id(0)})
@@ -118,7 +118,7 @@ def test_a_head_says_whether_it_overtakes_what_is_avoided(declared: VirtualHost)
 
 
 def test_a_tenants_own_queue_is_looked_into_whether_it_is_there_or_not(declared: VirtualHost) -> None:
-    async def work(connection: AbstractRobustConnection) -> list[Head]:
+    async def work(connection: Connection) -> list[Head]:
         heads = LaneHeads(connection)
         assert await fetch(heads, 1) == []
         message = Outgoing(body=encode_email(email_id(1), 1))
@@ -132,7 +132,7 @@ def test_a_tenants_own_queue_is_looked_into_whether_it_is_there_or_not(declared:
 def test_a_message_of_no_email_is_fetched_as_such(declared: VirtualHost) -> None:
     declared.amqp.publish("email", "critical", [Outgoing(body=b"garbage")])
 
-    async def work(connection: AbstractRobustConnection) -> list[Head]:
+    async def work(connection: Connection) -> list[Head]:
         return await fetch(LaneHeads(connection), 2)
 
     (head,) = connected(declared, work)
@@ -142,8 +142,8 @@ def test_a_message_of_no_email_is_fetched_as_such(declared: VirtualHost) -> None
 def test_a_subscription_that_is_stopped_takes_nothing_until_it_is_started_again(
     declared: VirtualHost,
 ) -> None:
-    async def work(connection: AbstractRobustConnection) -> list[tuple[int, int]]:
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    async def work(connection: Connection) -> list[tuple[int, int]]:
+        arrived: asyncio.Queue[Message] = asyncio.Queue()
         lane = Subscription(lane_queue("bulk"), prefetch=2, arrived=arrived.put_nowait)
         seen = []
         for number in range(3):
@@ -167,8 +167,8 @@ def test_a_subscription_that_is_resized_loses_nothing_and_holds_so_many_from_the
 ) -> None:
     publish(declared, Lane.BULK, range(20))
 
-    async def work(connection: AbstractRobustConnection) -> list[int]:
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    async def work(connection: Connection) -> list[int]:
+        arrived: asyncio.Queue[Message] = asyncio.Queue()
         lane = Subscription(lane_queue("bulk"), prefetch=8, arrived=arrived.put_nowait)
         await lane.start(connection)
         first = [await arrived.get() for _ in range(8)]
@@ -192,8 +192,8 @@ def test_a_subscription_that_is_resized_loses_nothing_and_holds_so_many_from_the
 
 
 def test_a_subscription_that_is_stopped_stays_so_over_a_new_connection(declared: VirtualHost) -> None:
-    async def work(connection: AbstractRobustConnection) -> int:
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    async def work(connection: Connection) -> int:
+        arrived: asyncio.Queue[Message] = asyncio.Queue()
         lane = Subscription(lane_queue("bulk"), prefetch=2, arrived=arrived.put_nowait)
         await lane.start(connection)
         await lane.stop()

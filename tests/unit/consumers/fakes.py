@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.batch_consumer import BatchConsumer
+from delivery.broker.delivery import Message
 from delivery.use_cases.messages import Outgoing, Verdict
 
 
@@ -55,8 +54,8 @@ class Publisher:
         return [self.verdict] * len(messages)
 
 
-def incoming(message: Incoming) -> AbstractIncomingMessage:
-    return cast(AbstractIncomingMessage, message)
+def incoming(message: Incoming) -> Message:
+    return cast(Message, message)
 
 
 async def consume(make: Callable[[], BatchConsumer], messages: Sequence[Incoming]) -> None:

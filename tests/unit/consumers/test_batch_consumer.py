@@ -2,9 +2,9 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.batch_consumer import BatchConsumer, Refusal, Work
+from delivery.broker.delivery import Message
 from delivery.domain.errors import InvalidRequest, NotStored, StoreUnavailable
 from tests.unit.consumers.fakes import Incoming, Publisher, consume
 from topology import names
@@ -28,7 +28,7 @@ def _consumed(work: Work, *messages: Incoming, publisher: Publisher | None = Non
 
 
 def _raising(error: Exception, *, for_body: bytes) -> Work:
-    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+    async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         if for_body in [message.body for message in batch]:
             raise error
         return ()
@@ -39,7 +39,7 @@ def _raising(error: Exception, *, for_body: bytes) -> Work:
 def test_what_waits_is_worked_on_in_one_go() -> None:
     batches: list[int] = []
 
-    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+    async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         batches.append(len(batch))
         return ()
 
@@ -48,7 +48,7 @@ def test_what_waits_is_worked_on_in_one_go() -> None:
 
 
 def test_what_the_work_refuses_is_kept_with_its_reason_and_the_rest_is_acknowledged() -> None:
-    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+    async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         return [Refusal(batch[0], "no")]
 
     publisher = Publisher()
@@ -78,7 +78,7 @@ def test_while_the_store_is_away_messages_stay_unacknowledged_and_are_tried_agai
     answers: list[Exception | None] = [StoreUnavailable("away"), StoreUnavailable("away"), None]
     batches: list[int] = []
 
-    async def work(batch: Sequence[AbstractIncomingMessage]) -> Sequence[Refusal]:
+    async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         batches.append(len(batch))
         answer = answers.pop(0)
         if answer is not None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
 
 from consumers.ingest_message import MAX_MESSAGE_ID, ReplyTo, keyed, read_ingest, reply_to
+from delivery.broker.delivery import Message
 from delivery.contract.send import SendContract
 from delivery.domain.emails import NewEmail
 from delivery.domain.errors import InvalidRequest, NotAllowed
@@ -35,8 +35,8 @@ class Incoming:
     headers: dict[str, Any] = field(default_factory=dict)
 
 
-def _incoming(**changes: Any) -> AbstractIncomingMessage:
-    return cast(AbstractIncomingMessage, Incoming(**changes))
+def _incoming(**changes: Any) -> Message:
+    return cast(Message, Incoming(**changes))
 
 
 def _read(**changes: Any) -> NewEmail:

@@ -1,9 +1,8 @@
 from dataclasses import dataclass
 from typing import cast
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from consumers.lane_buffers import MAX_CLAIM, LaneBuffers
+from delivery.broker.delivery import Message
 from delivery.domain.lanes import Lane
 from delivery.domain.slots import Slots
 from delivery.domain.tenant_lanes import TenantLane
@@ -23,7 +22,7 @@ def _buffers(*, total: int = 4, reserved: int = 1) -> tuple[LaneBuffers, Slots]:
 def _add(
     buffers: LaneBuffers, lane: Lane, name: str, priority: int | None = 1, *, tenant: str = "default"
 ) -> None:
-    buffers.add(TenantLane(lane, tenant), cast(AbstractIncomingMessage, Incoming(name, priority)))
+    buffers.add(TenantLane(lane, tenant), cast(Message, Incoming(name, priority)))
 
 
 def _take(buffers: LaneBuffers) -> list[str]:
