@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from uuid import uuid4
 
-from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
-from aio_pika.exceptions import DeliveryError
-from aiormq import Channel, spec
+from aiormq import Channel
 
+from delivery.broker.confirms import ConfirmingChannel
 from delivery.broker.connection import CONNECTION_ERRORS, RECONNECT_INTERVAL, connect, is_own_cancellation
 from delivery.use_cases.messages import Outgoing, Verdict
 from topology.declare import TopologyMismatch, declare
@@ -26,8 +24,11 @@ CONFIRM_TIMEOUT = 5.0
 REDECLARE_INTERVAL = 5.0
 """Seconds between two declarations of the topology, however many publishes are refused meanwhile."""
 
-MAX_IN_FLIGHT = 128
-"""Publishes awaiting their confirm at once; about a hundred saturate the client."""
+MAX_IN_FLIGHT = 256
+"""Messages of one call that await their confirms at once."""
+
+MAX_BYTES_IN_FLIGHT = 1024 * 1024
+"""Of their bodies; a single message may be larger."""
 
 
 class Publisher:
@@ -43,7 +44,7 @@ class Publisher:
         self._topology = topology
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
-        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._confirming: ConfirmingChannel | None = None
         self._known_lanes = set(LANES)
         self._declaring_lane = asyncio.Lock()
         self._redeclaring: asyncio.Task[None] | None = None
@@ -76,11 +77,10 @@ class Publisher:
         While the broker answers nothing (out of memory or disk, or frozen) a batch sends its first message
         alone: a publish that timed out is usually delivered later, and each try would leave another copy.
         """
-        first = [await self._publish(messages[0])] if self.is_stalled and messages else []
-        if first == [Verdict.UNKNOWN]:
-            return [Verdict.UNKNOWN] * len(messages)
-        rest = messages[len(first) :]
-        return first + list(await asyncio.gather(*(self._publish(message) for message in rest)))
+        verdicts = await self._publish_slice(messages[:1]) if self.is_stalled else []
+        while len(verdicts) < len(messages) and not self.is_stalled:
+            verdicts += await self._publish_slice(_slice(messages, start=len(verdicts)))
+        return verdicts + [Verdict.UNKNOWN] * (len(messages) - len(verdicts))
 
     async def close(self) -> None:
         if self._redeclaring is not None:
@@ -104,38 +104,69 @@ class Publisher:
         self._channel = channel
         return True
 
-    async def _publish(self, message: Outgoing) -> Verdict:
-        async with self._in_flight:
-            if not self.is_connected:
-                return Verdict.UNKNOWN
-            try:
-                async with asyncio.timeout(CONFIRM_TIMEOUT):
-                    if message.lane_key is not None and message.lane_key not in self._known_lanes:
-                        await self._declare_lane(message.lane_key)
-                    await self._confirmed(message)
-            except DeliveryError as error:  # nacked, or returned as unroutable
-                self.is_stalled = False
-                self._declare_again()
-                # The default exchange's keys are names of other services' queues.
-                key = message.routing_key if message.exchange else "(a reply)"
-                log.error(
-                    "publish refused exchange=%s key=%s error=%s", message.exchange, key, type(error).__name__
-                )
-                return Verdict.REFUSED
-            except TimeoutError:
-                self.is_stalled = True
-                return Verdict.UNKNOWN
-            except CONNECTION_ERRORS:
-                return Verdict.UNKNOWN
-            except asyncio.CancelledError:
-                if is_own_cancellation():
-                    raise
-                return Verdict.UNKNOWN
-            except Exception as error:  # it can't be encoded: that must spoil no other message's verdict
-                log.error("publish failed exchange=%s error=%s", message.exchange, type(error).__name__)
-                return Verdict.REFUSED
-            self.is_stalled = False
-            return Verdict.CONFIRMED
+    async def _publish_slice(self, messages: Sequence[Outgoing]) -> list[Verdict]:
+        new_lanes = {key for message in messages if (key := message.lane_key)} - self._known_lanes
+        if new_lanes:
+            return await self._publish_apart(messages, new_lanes)
+        return await self._publish_together(messages)
+
+    async def _publish_apart(self, messages: Sequence[Outgoing], new_lanes: set[str]) -> list[Verdict]:
+        """Each new lane by itself: what it waits for, the others don't."""
+        by_lane: dict[str | None, list[int]] = defaultdict(list)
+        for place, message in enumerate(messages):
+            by_lane[message.lane_key if message.lane_key in new_lanes else None].append(place)
+        verdicts = [Verdict.UNKNOWN] * len(messages)
+
+        async def publish(new_lane: str | None, places: Sequence[int]) -> None:
+            of_lane = await self._publish_together([messages[place] for place in places], new_lane=new_lane)
+            for place, verdict in zip(places, of_lane, strict=True):
+                verdicts[place] = verdict
+
+        await asyncio.gather(*(publish(new_lane, places) for new_lane, places in by_lane.items()))
+        return verdicts
+
+    async def _publish_together(
+        self, messages: Sequence[Outgoing], *, new_lane: str | None = None
+    ) -> list[Verdict]:
+        verdicts = [Verdict.UNKNOWN] * len(messages)
+        if not self.is_connected:
+            return verdicts
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                if new_lane is not None:
+                    await self._declare_lane(new_lane)
+                batch = (await self._confirming_channel()).batch(messages)
+                verdicts = batch.verdicts  # they are filled in as they come
+                await batch.publish()
+            self.is_stalled = self.is_stalled and batch.is_empty
+        except TimeoutError:
+            self.is_stalled = True
+        except CONNECTION_ERRORS:
+            pass
+        except asyncio.CancelledError:
+            if is_own_cancellation():
+                raise
+        except Exception as error:  # a queue that is something else than it should be, say
+            log.error("publish failed lane=%s error=%s", new_lane, type(error).__name__)
+            verdicts = [Verdict.REFUSED] * len(messages)
+        self._note_refused(messages, verdicts)
+        return verdicts
+
+    def _note_refused(self, messages: Sequence[Outgoing], verdicts: Sequence[Verdict]) -> None:
+        """Nacked, or returned as unroutable: somebody may have deleted a queue."""
+        refused = [
+            message for message, verdict in zip(messages, verdicts, strict=True) if verdict is Verdict.REFUSED
+        ]
+        if not refused:
+            return
+        self._declare_again()
+        # The default exchange's keys are names of other services' queues.
+        places = Counter(
+            (message.exchange, message.routing_key if message.exchange else "(a reply)")
+            for message in refused
+        )
+        for (exchange, key), count in places.items():
+            log.error("publish refused exchange=%s key=%s count=%d", exchange, key, count)
 
     async def _declare_lane(self, key: str) -> None:
         """A tenant's queue in a lane, before the first message for it: what ends a delay without one, has no
@@ -147,19 +178,14 @@ class Publisher:
                 await declare(self._connection, with_tenants(nothing, keys=[key]))
                 self._known_lanes.add(key)
 
-    async def _confirmed(self, message: Outgoing) -> None:
-        """Publish and wait for the confirm, on the channel below aio-pika's: a third less work a message."""
+    async def _confirming_channel(self) -> ConfirmingChannel:
+        """The channel below aio-pika's, which is another one after each reconnection."""
         assert self._channel is not None
         channel = await self._channel.get_underlay_channel()
         assert isinstance(channel, Channel)
-        await channel.basic_publish(
-            message.body,
-            exchange=message.exchange,
-            routing_key=message.routing_key,
-            properties=_properties(message),
-            mandatory=message.mandatory,
-            wait=False,  # for the confirm, not also for the socket: what is in flight is bounded anyway
-        )
+        if self._confirming is None or self._confirming.channel is not channel:
+            self._confirming = ConfirmingChannel(channel)
+        return self._confirming
 
     def _reconnected(self, *_: object) -> None:
         """A broker that comes back may come back empty."""
@@ -189,15 +215,11 @@ class Publisher:
                 return
 
 
-def _properties(message: Outgoing) -> spec.Basic.Properties:
-    """A message_id of its own for every publish: two in flight with one id swap their verdicts."""
-    return spec.Basic.Properties(
-        delivery_mode=DeliveryMode.PERSISTENT,
-        content_type=message.content_type,
-        priority=message.priority,
-        headers=dict(message.headers),
-        message_id=uuid4().hex,
-        correlation_id=message.correlation_id,
-        timestamp=datetime.now(UTC),
-        app_id="postroom",
-    )
+def _slice(messages: Sequence[Outgoing], *, start: int) -> Sequence[Outgoing]:
+    """As many as may be in flight at once: by number, and by size unless it is a single one."""
+    size = 0
+    for place in range(start, min(start + MAX_IN_FLIGHT, len(messages))):
+        size += len(messages[place].body)
+        if size > MAX_BYTES_IN_FLIGHT and place > start:
+            return messages[start:place]
+    return messages[start : start + MAX_IN_FLIGHT]

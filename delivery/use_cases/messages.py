@@ -36,7 +36,7 @@ class Outgoing:
     body: bytes
     priority: int = 0
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
-    content_type: str = "application/json"
+    content_type: str | None = "application/json"
     correlation_id: str | None = None
     mandatory: bool = True
     lane_key: str | None = None
