@@ -57,6 +57,6 @@ def create_app() -> Flask:
 
 
 def message(email_id: str) -> bytes:
-    """What ``submit.send`` would publish, without publishing it."""
-    body: bytes = submit.message(email_id).encode()
+    """What ``submit.send`` would publish, without publishing it, under the email's id."""
+    body: bytes = submit.message(email_id).copy(message_id=email_id).encode()
     return body
