@@ -4,6 +4,7 @@ Counted in parts of an hour each: what happened to an email at some time is a ch
 whoever knows the counts at the beginning of an hour, and the changes of each hour since, knows them now.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -101,23 +102,27 @@ def bin_of(
 
 
 def accepted(emails: Iterable[NewEmail]) -> Changes:
+    alike = Counter((email.tenant_id, email.request.lane, hour_of(email.accepted_at)) for email in emails)
     changes: Changes = {}
-    for email in emails:
-        place = Place(email.tenant_id, email.request.lane, hour_of(email.accepted_at))
-        for each in (Bin.RECEIVED, Bin.PENDING):
-            changes[place, each] = changes.get((place, each), 0) + 1
+    for (tenant_id, lane, hour), count in alike.items():
+        place = Place(tenant_id, lane, hour)
+        changes[place, Bin.RECEIVED] = changes[place, Bin.PENDING] = count
     return changes
 
 
 def happened(happenings: Iterable[Happening], *, reports_deliveries: bool) -> Changes:
+    alike = Counter(
+        (each.tenant_id, each.lane, hour_of(each.at), each.was, each.was_unreported, each.state)
+        for each in happenings
+    )
     changes: Changes = {}
-    for each in happenings:
-        before = bin_of(each.was, reports_deliveries=reports_deliveries, is_unreported=each.was_unreported)
-        after = bin_of(each.state, reports_deliveries=reports_deliveries)
+    for (tenant_id, lane, hour, was, was_unreported, state), count in alike.items():
+        before = bin_of(was, reports_deliveries=reports_deliveries, is_unreported=was_unreported)
+        after = bin_of(state, reports_deliveries=reports_deliveries)
         if before is not after:
-            place = Place(each.tenant_id, each.lane, hour_of(each.at))
-            changes[place, before] = changes.get((place, before), 0) - 1
-            changes[place, after] = changes.get((place, after), 0) + 1
+            place = Place(tenant_id, lane, hour)
+            changes[place, before] = changes.get((place, before), 0) - count
+            changes[place, after] = changes.get((place, after), 0) + count
     return changes
 
 

@@ -1,8 +1,9 @@
 """Between the email's values and its document."""
 
 import hmac
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from delivery.domain.emails import Attachment, ClaimedEmail, Content, NewEmail, Standing
@@ -25,13 +26,19 @@ _STANDING = "tenant_id lane state gen attempts calls accepted_at updated_at due_
 _STANDING_AT_TIMES = ["may_be_sent", "unreported", "recipient_hashes", "reported"]
 STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), *_STANDING_AT_TIMES], 1)
 
+_CONTENT_FIELDS = tuple(field.name for field in fields(Content))
+_content_values = attrgetter(*_CONTENT_FIELDS)
 
-_ADDRESS_LISTS = frozenset({"to", "cc", "bcc", "reply_to"})
+_ADDRESS_LISTS = ("to", "cc", "bcc", "reply_to")
+
+_LANES = {lane.value: lane for lane in Lane}
+_STATES = {state.value: state for state in State}
+"""Looking up is faster than making one, and there is one in every document that is read."""
 
 
 def hash_recipient(recipient: str, *, key: bytes) -> str:
     """The keyed hash by which emails to an address are found; the address itself is no lookup key."""
-    return hmac.new(key, recipient.strip().lower().encode(), "sha256").hexdigest()
+    return hmac.digest(key, recipient.strip().lower().encode(), "sha256").hex()
 
 
 def hash_recipients(content: Content, *, key: bytes) -> list[str]:
@@ -81,13 +88,21 @@ def new_document(email: NewEmail, *, hash_key: bytes) -> Document:
 
 def content_document(content: Content) -> Document:
     """Only what there is of it."""
-    return {name: value for name, value in asdict(content).items() if value not in (None, ())}
+    document = {
+        name: value
+        for name, value in zip(_CONTENT_FIELDS, _content_values(content), strict=True)
+        if value is not None and value != ()
+    }
+    if content.attachments:
+        document["attachments"] = [asdict(attachment) for attachment in content.attachments]
+    return document
 
 
 def content_of(document: Document) -> Content:
     values = dict(document)
-    for name in _ADDRESS_LISTS & values.keys():
-        values[name] = tuple(values[name])
+    for name in _ADDRESS_LISTS:
+        if name in values:
+            values[name] = tuple(values[name])
     if "headers" in values:
         values["headers"] = tuple((name, value) for name, value in values["headers"])
     if "attachments" in values:
@@ -120,7 +135,7 @@ def owed_of(document: Document) -> OwedEmail:
         tenant_id=document["tenant_id"],
         gen=document["gen"],
         to=to,
-        lane=Lane(document["lane"]),
+        lane=_LANES[document["lane"]],
         priority=document["priority"],
         due_at=document["due_at"],
         attempts=document["attempts"],
@@ -136,7 +151,7 @@ def claimed_of(document: Document) -> ClaimedEmail:
     return ClaimedEmail(
         email_id=document["_id"],
         tenant_id=document["tenant_id"],
-        lane=Lane(document["lane"]),
+        lane=_LANES[document["lane"]],
         priority=document["priority"],
         content=content_of(document["content"]),
         gen=document["gen"],
@@ -157,8 +172,8 @@ def standing_of(document: Document) -> Standing:
     return Standing(
         email_id=document["_id"],
         tenant_id=document["tenant_id"],
-        lane=Lane(document["lane"]),
-        state=State(document["state"]),
+        lane=_LANES[document["lane"]],
+        state=_STATES[document["state"]],
         gen=document["gen"],
         attempts=document["attempts"],
         calls=document["calls"],
