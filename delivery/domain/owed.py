@@ -22,7 +22,10 @@ class OwedTo(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedEmail:
-    """The message that an email's state requires, with all that its headers tell an operator."""
+    """The message that an email's state requires, with all that its headers tell an operator.
+
+    since: when that state was written, None where nobody remembers; it makes no difference to the message.
+    """
 
     email_id: str
     tenant_id: str
@@ -34,6 +37,7 @@ class OwedEmail:
     attempts: int
     waits: int
     accepted_at: datetime
+    since: datetime | None = field(default=None, compare=False)
     died_at: datetime | None = None
     reason: str | None = None
     last_error: str | None = None

@@ -129,7 +129,8 @@ def history_entry(state: State, *, at: datetime, detail: str | None = None) -> d
 
 
 def owed_of(document: Document) -> OwedEmail:
-    to = OwedTo(document["owed"]["to"])
+    debt = document["owed"]
+    to = OwedTo(debt["to"])
     return OwedEmail(
         email_id=document["_id"],
         tenant_id=document["tenant_id"],
@@ -141,6 +142,7 @@ def owed_of(document: Document) -> OwedEmail:
         attempts=document["attempts"],
         waits=document["waits"],
         accepted_at=document["accepted_at"],
+        since=debt["at"],
         died_at=document["updated_at"] if to in (OwedTo.DEAD, OwedTo.HELD) else None,
         reason=document.get("reason"),
         last_error=document.get("last_error"),

@@ -5,7 +5,7 @@ Claims and settlements are in claims.py, provider reports in reported_emails.py.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pymongo import ASCENDING
 from pymongo.database import Database
@@ -31,6 +31,13 @@ from delivery.store.inserts import insert_new
 
 MAX_INSERT_BYTES = 4 * 1024 * 1024
 """Of one call, which must end in time; a single email may be larger."""
+
+MOST_STRUCK = 50
+"""In one call. The embedded store compares each email with every id that is named."""
+
+FEW_OWED = 50
+LONGEST_SPAN = timedelta(seconds=10)
+"""Of debts that were made in a longer time it may take long to find out which are owed still."""
 
 
 class Emails:
@@ -103,6 +110,26 @@ class Emails:
         with store_errors():
             return [owed_of(found) for found in self._emails.find(query, OWED_FIELDS)]
 
+    def still_owed(self, published: Iterable[OwedEmail]) -> list[OwedEmail]:
+        """Those of these debts that may be owed still: all of them, unless few emails owe anything.
+
+        Where claims struck nearly all of them it costs no more than a look into an index that is nearly
+        empty: what a lane owes since the time in which these debts were made.
+        """
+        by_lane: dict[Lane, list[OwedEmail]] = defaultdict(list)
+        for debt in published:
+            by_lane[debt.lane].append(debt)
+        return [debt for lane, debts in by_lane.items() for debt in self._still_owed(lane, debts)]
+
+    def _still_owed(self, lane: Lane, debts: list[OwedEmail]) -> list[OwedEmail]:
+        made_at = [debt.since for debt in debts if debt.since is not None]
+        if len(made_at) < len(debts) or max(made_at) - min(made_at) > LONGEST_SPAN:
+            return debts
+        query = {"lane": lane.value, "owed.at": {**SET, "$gte": min(made_at), "$lte": max(made_at)}}
+        with store_errors():
+            owing = {found["_id"] for found in self._emails.find(query, {"_id": 1}).limit(FEW_OWED)}
+        return debts if len(owing) == FEW_OWED else [debt for debt in debts if debt.email_id in owing]
+
     def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
         """Strike what the broker confirmed and note what waits in it now; another generation's debt stays."""
         alike: dict[tuple[int, datetime, int | str], list[str]] = defaultdict(list)
@@ -112,13 +139,14 @@ class Emails:
             alike[owed.gen, max(owed.due_at, now), place].append(owed.email_id)
         with store_errors():
             for (gen, comes_in_at, place), email_ids in alike.items():
-                self._emails.update_many(
-                    {"_id": {"$in": email_ids}, "owed.gen": gen},
-                    {
-                        "$unset": {"owed": ""},
-                        "$set": {"published": {"at": comes_in_at, "priority": place}},
-                    },
-                )
+                for first in range(0, len(email_ids), MOST_STRUCK):
+                    self._emails.update_many(
+                        {"_id": {"$in": email_ids[first : first + MOST_STRUCK]}, "owed.gen": gen},
+                        {
+                            "$unset": {"owed": ""},
+                            "$set": {"published": {"at": comes_in_at, "priority": place}},
+                        },
+                    )
 
     def revive(self, letters: Iterable[tuple[str, int]], *, now: datetime) -> list[OwedEmail]:
         """Queue dead or held emails again, with a fresh set of attempts; returns what they now owe.

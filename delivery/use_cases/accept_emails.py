@@ -50,4 +50,5 @@ def _owed_by(email: NewEmail) -> OwedEmail:
         attempts=0,
         waits=0,
         accepted_at=email.accepted_at,
+        since=email.accepted_at,
     )

@@ -1,12 +1,14 @@
 """Accepting, looking up and owing, against the real store."""
 
+from datetime import datetime
+
 import pytest
 
 from delivery.domain.emails import DEFAULT_TENANT, NewEmail
 from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedTo
 from delivery.domain.states import State
-from delivery.store.emails import Emails
+from delivery.store.emails import FEW_OWED, LONGEST_SPAN, Emails
 from tests.integration.delivery.store.conftest import Store, ids
 from tests.unit.delivery.builders import CONTENT, NOW, new_email, owed_email, seconds, standing
 
@@ -134,6 +136,49 @@ def test_a_debt_of_another_generation_stays(postroom: Store) -> None:
     postroom.change("a", gen=2, **{"owed.gen": 2})
     postroom.emails.clear_owed(late, now=NOW)
     assert ids(postroom.emails.owing(["a", "b"])) == ["a"]
+
+
+def test_only_what_claims_have_not_struck_is_owed_still(postroom: Store) -> None:
+    postroom.insert("a", "b", "c")
+    debts = postroom.emails.owing(["a", "b", "c"])
+    postroom.claim("b")
+    assert ids(postroom.emails.still_owed(debts)) == ["a", "c"]
+    postroom.claim("a", "c")
+    assert postroom.emails.still_owed(debts) == []
+
+
+def test_what_others_owe_is_not_taken_for_a_debt_of_these(postroom: Store) -> None:
+    postroom.insert("a", "b", "of another time", "of another lane")
+    postroom.change("of another time", **{"owed.at": LATER})
+    postroom.change("of another lane", lane=Lane.BULK)
+    debts = postroom.emails.owing(["a"])
+    postroom.claim("a")
+    assert postroom.emails.still_owed(debts) == []
+
+
+def test_debts_of_several_lanes_and_times_are_found(postroom: Store) -> None:
+    postroom.insert("a", "b", lane=Lane.BULK)
+    postroom.insert("c", "d", lane=Lane.CRITICAL)
+    postroom.change("d", **{"owed.at": LATER})
+    debts = postroom.emails.owing(["a", "b", "c", "d"])
+    postroom.claim("a")
+    assert sorted(ids(postroom.emails.still_owed(debts))) == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("since", [None, NOW - LONGEST_SPAN - seconds(1)])
+def test_debts_that_can_not_be_looked_for_are_taken_for_owed(postroom: Store, since: datetime | None) -> None:
+    debts = [owed_email(email_id="a", since=NOW), owed_email(email_id="b", since=since)]
+    assert postroom.emails.still_owed(debts) == debts
+
+
+def test_where_much_is_owed_all_is_taken_for_owed(postroom: Store) -> None:
+    email_ids = [f"{number:03}" for number in range(FEW_OWED + 1)]
+    postroom.insert(*email_ids)
+    debts = postroom.emails.owing(email_ids)
+    postroom.claim(email_ids[0])
+    assert len(postroom.emails.still_owed(debts)) == len(email_ids)
+    postroom.emails.clear_owed(debts, now=NOW)
+    assert postroom.emails.still_owed(debts) == []
 
 
 def test_nothing_to_strike_strikes_nothing(postroom: Store) -> None:

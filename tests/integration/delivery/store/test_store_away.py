@@ -86,6 +86,7 @@ EVERY_CALL: dict[str, Callable[[Store], Any]] = {
     "content_hashes": lambda store: store.emails.content_hashes(["a"]),
     "owed": lambda store: store.emails.owed(Lane.BULK, older_than=NOW, limit=1),
     "owing": lambda store: store.emails.owing(["a"]),
+    "still_owed": lambda store: store.emails.still_owed([owed_email(since=NOW)]),
     "clear_owed": lambda store: store.emails.clear_owed([owed_email()], now=NOW),
     "revive": lambda store: store.emails.revive([("a", 1)], now=NOW),
     "claim": lambda store: store.claim("a"),

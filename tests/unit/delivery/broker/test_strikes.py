@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,12 +15,16 @@ SOON = timedelta(milliseconds=3)
 
 
 class Debts:
-    """Strikes batches; raises the errors it is given, one a batch."""
+    """Strikes batches; raises the errors it is given, one a batch. claimed: the emails that owe nothing."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors: Exception, claimed: Container[str] = ()) -> None:
+        self.claimed = claimed
         self.batches: list[list[OwedEmail]] = []
         self.errors = list(errors)
         self.called = threading.Event()
+
+    def still_owed(self, published: Iterable[OwedEmail]) -> list[OwedEmail]:
+        return [debt for debt in published if debt.email_id not in self.claimed]
 
     def clear_owed(self, published: Iterable[OwedEmail], *, now: datetime) -> None:
         assert now == NOW
@@ -58,6 +62,18 @@ def test_a_large_backlog_is_struck_batch_by_batch() -> None:
     debts = Debts()
     asyncio.run(_drain(debts, owed(MAX_BATCH + 1)))
     assert [len(batch) for batch in debts.batches] == [MAX_BATCH, 1]
+
+
+def test_what_claims_struck_is_not_struck_again() -> None:
+    debts = Debts(claimed=["0", "2"])
+    asyncio.run(_drain(debts, owed(4)))
+    assert [debt.email_id for debt in debts.struck] == ["1", "3"]
+
+
+def test_where_claims_struck_all_nothing_is_written() -> None:
+    debts = Debts(claimed=["0", "1"])
+    asyncio.run(_drain(debts, owed(2)))
+    assert debts.batches == []
 
 
 def test_nothing_is_struck_before_its_time_and_all_is_without_another_word() -> None:
