@@ -1,13 +1,14 @@
 """The body of ``POST /send``, which is also the body of a message to ``email.ingest``."""
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError
 
 from delivery.contract.faults import deny
 from delivery.contract.fields import MAX_SUBJECT, Address, Choice, Instant, JsonSchema, Text, WholeNumber
 from delivery.contract.json_bodies import parse_object
+from delivery.contract.loading import Loader
 from delivery.contract.times import MAX_TTL_SECONDS, expiry, send_time
 from delivery.domain.emails import Content, EmailRequest
 from delivery.domain.errors import InvalidRequest
@@ -47,6 +48,7 @@ class SendContract:
 
     def __init__(self, *, extra_fields: frozenset[str]) -> None:
         self._schema = SendSchema()
+        self._loader = Loader(self._schema)
         self._denied = frozenset({"subject", "text"}) - extra_fields
         self.body = SendSchema(exclude=self._denied)
 
@@ -67,7 +69,7 @@ class SendContract:
         for field in sorted(self._denied & body.keys()):
             raise InvalidRequest(f"{field} field is not supported by the provider")
         try:
-            values: dict[str, Any] = self._schema.load(body)
+            values = self._loader.load(body)
         except ValidationError as error:
             deny(error, known=self._schema.fields)
         send_at = send_time(values.get("send_at"), field="send_at", now=now)

@@ -16,9 +16,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from marshmallow import ValidationError
 
 from delivery.config_values import ProviderConfig
 from delivery.contract.json_bodies import parse_object
+from delivery.contract.loading import Loader
 from delivery.contract.provider_events import STATUSES, MailDeliveryEventSchema
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest, NotAuthenticated
@@ -182,19 +184,16 @@ def verify(raw: bytes, signature: str | None, *, secrets: tuple[str, ...]) -> No
         raise NotAuthenticated("missing or wrong X-Signature")
 
 
-_EVENT = MailDeliveryEventSchema()
+_EVENT = Loader(MailDeliveryEventSchema())
 
 
 def parse_events(raw: bytes) -> list[ProviderEvent]:
     """Parse a webhook's body. Raises InvalidRequest with the reason."""
     parsed = parse_object(raw)
-    faults = _EVENT.validate(parsed)
-    if "ID" in faults:
-        raise InvalidRequest("missing or wrong ID field")
-    if "RECIPIENT" in faults:
-        raise InvalidRequest("wrong RECIPIENT field")
-    if faults:
-        raise InvalidRequest(f"STATUS must be one of {', '.join(STATUSES)}")
+    try:
+        _EVENT.load(parsed)
+    except ValidationError as error:
+        raise InvalidRequest(_fault(error)) from None
     try:
         content = json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -209,6 +208,15 @@ def parse_events(raw: bytes) -> list[ProviderEvent]:
             recipient=parsed.get("RECIPIENT"),
         )
     ]
+
+
+def _fault(error: ValidationError) -> str:
+    faults = error.messages_dict
+    if "ID" in faults:
+        return "missing or wrong ID field"
+    if "RECIPIENT" in faults:
+        return "wrong RECIPIENT field"
+    return f"STATUS must be one of {', '.join(STATUSES)}"
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

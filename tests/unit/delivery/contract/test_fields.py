@@ -4,11 +4,12 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from delivery.contract.fields import LINE_BREAKS, Choice, Text, Uuid, WholeNumber
+from delivery.contract.fields import LINE_BREAKS, MAX_ADDRESS, Address, Choice, Text, Uuid, WholeNumber
 
 BLANKS = "".join(char for char in map(chr, range(0x110000)) if char.isspace())
 NEAR_BLANKS = "\ufeff\u200b\u2060\u180e\x00\x08\x7f\x84\x86"
@@ -49,6 +50,36 @@ def test_a_number_is_described_as_it_is_read(value: object) -> None:
 @given(st.sampled_from(["a", "b", "A", ""]) | st.integers() | st.none())
 def test_a_choice_is_described_as_it_is_read(value: object) -> None:
     agree(Choice(("a", "b")), value)
+
+
+_LOCALS = st.text("abZ09.-+_\"' é", max_size=4) | st.sampled_from(["a" * 64, "a" * 65, ".a", "a..b"])
+_DOMAINS = st.text("ab.-é1", max_size=5) | st.sampled_from(
+    [
+        "example.com",
+        "x.test",
+        "localhost",
+        "a.invalid",
+        "[127.0.0.1]",
+        "b." * 100 + "org",
+        "xn--bcher-kva.example",
+    ]
+)
+
+
+@given(_LOCALS, _DOMAINS)
+def test_an_address_is_taken_if_email_validator_takes_it(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    try:
+        validate_email(address, check_deliverability=False, test_environment=True)
+        expected = True
+    except EmailNotValidError:
+        expected = False
+    try:
+        Address().deserialize(address)
+        taken = True
+    except ValidationError:
+        taken = False
+    assert taken == (expected and len(address) <= MAX_ADDRESS), ascii(address)
 
 
 @given(st.uuids().map(str))
