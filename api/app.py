@@ -19,6 +19,7 @@ from api import (
     status,
     webhooks,
 )
+from api.fast_path import FastPath
 from api.waiting import OutcomeWaits
 from delivery.bootstrap import ApiParts, build_api
 from delivery.config import load_config
@@ -37,6 +38,7 @@ def create_app(parts: ApiParts | None = None) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False
     app.extensions["postroom"] = parts
+    app.extensions["fast_path"] = FastPath(parts)  # for gunicorn_worker.py
     waits = OutcomeWaits(parts.store.emails, most=config.api.threads // 2)
     errors.register(app)
     authentication.register(app, callers=parts.callers)

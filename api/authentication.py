@@ -3,7 +3,9 @@
 import ipaddress
 import re
 import time
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 
 from flask import Flask, g, request
 
@@ -71,10 +73,16 @@ def caller_of_request() -> Caller:
 
 
 def _identify(callers: Callers) -> Caller:
-    token = _token()
+    headers = request.headers
+    token = token_in(headers.get("Authorization", ""), headers.getlist("X-Api-Key"))
     if token or not callers.are_anonymous():
         return callers.with_key(token)
-    _require_loopback()
+    require_loopback(
+        remote=request.remote_addr or "",
+        host=headers.get("Host", ""),
+        origins=headers.getlist("Origin"),
+        names=headers.keys(),
+    )
     return callers.without_key()
 
 
@@ -84,31 +92,39 @@ def _check(caller: Caller, endpoint: str) -> None:
     caller.check(SCOPES[endpoint])
 
 
-def _token() -> str:
-    """Raises NotAuthenticated where a request says two different things."""
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+def token_in(authorization: str, api_keys: Sequence[str]) -> str:
+    """The key that a request names in its headers; empty where there is none.
+
+    Raises NotAuthenticated where it says two different things.
+    """
+    scheme, _, given = authorization.partition(" ")
     tokens = {given.strip()} if scheme.lower() == "bearer" else set()
-    tokens.update(request.headers.getlist("X-Api-Key"))
+    tokens.update(api_keys)
     if len(tokens) > 1:
         raise NotAuthenticated("Authorization and X-Api-Key are not the same key")
     return tokens.pop() if tokens else ""
 
 
-def _require_loopback() -> None:
+def require_loopback(*, remote: str, host: str, origins: Sequence[str], names: Iterable[str]) -> None:
     """A request that was forwarded comes from somewhere else, whoever handed it over.
 
     Host and Origin are for browsers on this machine: a page from elsewhere that had its own name resolve to
     127.0.0.1 (DNS rebinding) sends that name as Host, and any page that writes sends its Origin.
+    remote: the address it comes from. names: of its headers. Raises NotAllowed.
     """
-    if any(_FORWARDING_HEADER.fullmatch(name) for name in request.headers.keys()):  # noqa: SIM118 - not a dict
+    if any(_FORWARDING_HEADER.fullmatch(name) for name in names):
         raise NotAllowed("without API keys, forwarded requests are refused")
-    try:
-        is_local = ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        is_local = False
-    if not is_local:
+    if not _is_loopback(remote):
         raise NotAllowed("without API keys, only this machine may call")
-    if not _LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")):
+    if not _LOOPBACK_HOST.fullmatch(host):
         raise NotAllowed("without API keys, the Host must be localhost, 127.0.0.1 or [::1]")
-    if not all(_LOOPBACK_ORIGIN.fullmatch(origin) for origin in request.headers.getlist("Origin")):
+    if not all(_LOOPBACK_ORIGIN.fullmatch(origin) for origin in origins):
         raise NotAllowed("without API keys, pages from elsewhere may not call")
+
+
+@lru_cache(maxsize=1000)
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

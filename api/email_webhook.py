@@ -53,7 +53,9 @@ def blueprint(parts: ApiParts) -> Blueprint:
                 "the email may have been accepted; repeat the request with the same email_id",
                 request_id=email.email_id,
             )
-        return _standing(tenant.tenant_id, email.email_id) if was_there else accepted(email.email_id)
+        return (
+            _standing(tenant.tenant_id, email.email_id) if was_there else accepted(email.email_id).response()
+        )
 
     def _is_there(email_id: str, content_hash: str) -> bool:
         """What was accepted when the tenant might send it is answered as before. Raises IdReused."""

@@ -6,12 +6,14 @@ Every error is JSON: ``{"status", "reason"}``, and under ``/api/v1``, as useSend
 
 import logging
 import math
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from api.told import Told
 from delivery.domain.errors import (
     AlreadyThere,
     IdReused,
@@ -65,20 +67,32 @@ _TABLE: list[tuple[type[PostroomError], HTTPStatus, str | None]] = [
 
 
 def register(app: Flask) -> None:
-    app.register_error_handler(PostroomError, _answer)
     app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(Exception, _answer_unexpected)
+    app.register_error_handler(Exception, _answer)
 
 
 def answer(status: HTTPStatus, reason: str, **more: Any) -> Response:
     """An error answer in the words of the route that was called."""
-    response = jsonify({**error_body(status, reason, path=request.path), **more})
-    response.status_code = status
+    return refusal(status, reason, path=request.path, **more).response()
+
+
+def refusal(status: HTTPStatus, reason: str, *, path: str, **more: Any) -> Told:
+    headers = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = RETRY_AFTER
+        headers["Retry-After"] = RETRY_AFTER
     if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+        headers["WWW-Authenticate"] = "Bearer"
+    return Told(status, {**error_body(status, reason, path=path), **more}, headers)
+
+
+def told_of(error: BaseException, *, path: str) -> Told:
+    """What the table says of an error. One that isn't in it is logged."""
+    for kind, status, reason in _TABLE:
+        if isinstance(error, kind):
+            told = refusal(status, reason or str(error), path=path)
+            return replace(told, headers={**told.headers, **_more_headers(error)})
+    _log_unexpected(error)
+    return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error", path=path)
 
 
 def error_body(status: HTTPStatus, reason: str, *, path: str) -> dict[str, Any]:
@@ -94,16 +108,16 @@ def _code(status: HTTPStatus) -> str:
     return _CODES.get(status, other)
 
 
-def _answer(error: PostroomError) -> Response:
-    for kind, status, reason in _TABLE:
-        if isinstance(error, kind):
-            response = answer(status, reason or str(error))
-            if isinstance(error, KeyInFlight):
-                response.headers["Retry-After"] = RETRY_AFTER
-            if isinstance(error, RateExceeded):
-                response.headers["Retry-After"] = str(max(1, math.ceil(error.again_in.total_seconds())))
-            return response
-    return _answer_unexpected(error)
+def _more_headers(error: BaseException) -> dict[str, str]:
+    if isinstance(error, KeyInFlight):
+        return {"Retry-After": RETRY_AFTER}
+    if isinstance(error, RateExceeded):
+        return {"Retry-After": str(max(1, math.ceil(error.again_in.total_seconds())))}
+    return {}
+
+
+def _answer(error: Exception) -> Response:
+    return told_of(error, path=request.path).response()
 
 
 def _answer_http(error: HTTPException) -> Response:
@@ -117,11 +131,10 @@ def _answer_http(error: HTTPException) -> Response:
     return response
 
 
-def _answer_unexpected(error: Exception) -> Response:
+def _log_unexpected(error: BaseException) -> None:
     # Only the error's kind and place: its text may quote what the caller sent.
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
     log.error("unexpected error kind=%s at=%s", type(error).__name__, where)
-    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")

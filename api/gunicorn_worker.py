@@ -25,7 +25,11 @@ from gunicorn.http import RequestParser, errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from api.arrival import Arrival, Ending
+from api.commits_in_flight import CommitsInFlight
 from api.errors import RETRY_AFTER, error_body
+from api.fast_path import FastPath
+from api.plain_requests import read_plain
+from api.told import Told
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +67,26 @@ class Connection(TConn):
         self.arrival = Arrival(most_body=lambda _: 0)
         self.held = 0
         """Bytes of its request in memory."""
+        self.remote: str = client[0] if isinstance(client, tuple) else ""
 
 
 class PatientWorker(ThreadWorker):
-    """A connection is kept alive (silent, as a new one is too), pending (a request is coming in), with a
-    thread, or lingering; the deques are in the order of their timeouts. ``handle`` and what begins with that
-    name runs in the threads, all else in the loop.
+    """A connection is kept alive (silent, as a new one is too), pending (a request is coming in), in flight
+    (the store is asked), with a thread, or lingering; the deques are in the order of their timeouts.
+    ``handle`` and what begins with that name runs in the threads, all else in the loop.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lingering: deque[Connection] = deque()
         self._held = 0
+        self._commits: CommitsInFlight[Connection] = CommitsInFlight(
+            lambda: self.method_queue.defer(self._answer_ended)
+        )
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._fast_path: FastPath = self.wsgi.extensions["fast_path"]  # type: ignore[attr-defined]  # Flask
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -87,26 +99,37 @@ class PatientWorker(ThreadWorker):
         self.keepalived_conns.append(conn)
         self._watch(conn, self.on_client_socket_readable)
 
+    def on_client_socket_readable(self, conn: Any, client: socket.socket) -> None:
+        """A request begins, or the client is gone."""
+        if conn in self._commits:  # it is answered first, and what this is shows after
+            self.poller.unregister(client)
+            return
+        piece = _receive(client)
+        if piece is None:
+            return
+        if self._begin(conn, piece):
+            self.keepalived_conns.remove(conn)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._expect(conn)
+        self._take(conn, piece)
+
     def enqueue_req(self, conn: Any) -> None:
-        """A request begins; it is given a thread once it is whole."""
-        conn.sock.setblocking(False)
-        conn.arrival = Arrival(most_body=self.wsgi.config["MOST_BODY"])  # type: ignore[attr-defined]  # Flask
-        conn.timeout = time.monotonic() + RECEIVE_SECONDS
-        self.pending_conns.append(conn)
-        self._watch(conn, self.on_pending_socket_readable)
-        if read_ahead := conn.parser.unreader.take_buffered():
-            self._take(conn, read_ahead)
-        else:
-            self.on_pending_socket_readable(conn, conn.sock)
+        """A request that began together with the last one; it is given a thread once it is whole."""
+        self._expect(conn)
+        self._take(conn, conn.parser.unreader.take_buffered())
 
     def on_pending_socket_readable(self, conn: Any, client: socket.socket) -> None:
-        try:
-            piece = client.recv(_PIECE)
-        except BlockingIOError:
-            return
-        except OSError:
-            piece = b""
-        self._take(conn, piece)
+        piece = _receive(client)
+        if piece is not None:
+            self._take(conn, piece)
+
+    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
+        assert timeout is not None  # gunicorn's loop has to tell that it is alive
+        super().wait_for_and_dispatch_events(max(0.0, min(timeout, self._commits.seconds_left())))
+        for conn, told in self._commits.overdue():
+            self._answer(conn, told)
 
     def murder_pending(self) -> None:
         """Called every second or more often: end what has taken too long."""
@@ -133,6 +156,14 @@ class PatientWorker(ThreadWorker):
         except TimeoutError:
             raise StopIteration from None  # it does not read its answers; handle() then closes
 
+    def handle_unsent(self, conn: Connection, rest: bytes) -> bool:
+        """The rest of an answer, to a client that is slow to read it. Whether the connection is kept."""
+        conn.sock.settimeout(SEND_SECONDS)
+        with contextlib.suppress(OSError):
+            conn.sock.sendall(rest)
+            return self.alive
+        return False
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         status = next((s for kind, s in _STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
         level = logging.ERROR if status is HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
@@ -158,8 +189,12 @@ class PatientWorker(ThreadWorker):
             self._refuse(conn, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif arrival.ending is not None:
             self._stop_receiving(conn)
-            conn.parser.unreader.unread(bytes(arrival.received))
+            received = bytes(arrival.received)
             arrival.received.clear()
+            if arrival.ending is Ending.WHOLE and self._begin(conn, received):
+                self._let_go(conn)
+                return
+            conn.parser.unreader.unread(received)
             super().enqueue_req(conn)
         elif self._held > MOST_HELD:
             self._refuse(conn, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -167,6 +202,49 @@ class PatientWorker(ThreadWorker):
             arrival.expects_continue = False
             with contextlib.suppress(OSError):
                 conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _expect(self, conn: Connection) -> None:
+        """It is pending from now on."""
+        conn.sock.setblocking(False)
+        conn.arrival = Arrival(most_body=self.wsgi.config["MOST_BODY"])  # type: ignore[attr-defined]  # Flask
+        conn.timeout = time.monotonic() + RECEIVE_SECONDS
+        self.pending_conns.append(conn)
+        self._watch(conn, self.on_pending_socket_readable)
+
+    def _begin(self, conn: Connection, received: bytes) -> bool:
+        """Whether this is a request for the fast path; it then waits for the store, and no thread does."""
+        if not self.alive or self.nr_conns > self.max_keepalived:
+            return False
+        request = read_plain(received)
+        begun = self._fast_path.begin(request, remote=conn.remote) if request is not None else None
+        if begun is None:
+            return False
+        self._commits.add(conn, begun)
+        return True
+
+    def _answer_ended(self) -> None:
+        for conn, told in self._commits.ended():
+            self._answer(conn, told)
+
+    def _answer(self, conn: Connection, told: Told) -> None:
+        answer = told.in_bytes(closes=not self.alive)
+        try:
+            sent = conn.sock.send(answer)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._unwatch(conn)
+            self._close(conn)
+            return
+        if sent < len(answer) or not self.alive:
+            self._unwatch(conn)
+            fs = self.tpool.submit(self.handle_unsent, conn, answer[sent:])
+            fs.add_done_callback(lambda ended: self.method_queue.defer(self.finish_request, conn, ended))
+            return
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        if conn.sock not in self.poller.get_map():
+            self._watch(conn, self.on_client_socket_readable)
 
     def _stop_receiving(self, conn: Connection) -> None:
         self.pending_conns.remove(conn)
@@ -217,8 +295,22 @@ class PatientWorker(ThreadWorker):
         self.nr_conns -= 1
         conn.close()
 
+    def _unwatch(self, conn: Connection) -> None:
+        with contextlib.suppress(KeyError):
+            self.poller.unregister(conn.sock)
+
     def _watch(self, conn: Connection, readable: Callable[[Any, socket.socket], None]) -> None:
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(readable, conn))
+
+
+def _receive(client: socket.socket) -> bytes | None:
+    """None if there is nothing yet; nothing at all if it is the end."""
+    try:
+        return client.recv(_PIECE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 def _is_due(conn: TConn, now: float) -> bool:

@@ -1,5 +1,6 @@
 """``POST /send``"""
 
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -7,17 +8,20 @@ from flask import Blueprint, Response, jsonify, request
 
 from api.authentication import caller_of_request, time_since_arrival
 from api.bodies import read_body
-from api.errors import answer
+from api.errors import refusal
+from api.new_emails import keyed_request, new_email
 from api.operations import Answer, Operation, describes
 from api.preferences import SendHeadersSchema, idempotency_key, wanted_wait
+from api.told import Told
 from api.waiting import OutcomeWaits
-from delivery.bootstrap import ApiParts, new_email_id, utc_now
+from delivery.bootstrap import ApiParts, utc_now
 from delivery.contract.answers import AcceptedSchema
 from delivery.contract.status import StatusSchema, render_status
-from delivery.domain.emails import NewEmail
 from delivery.domain.errors import ComesTooLate, InvalidRequest, StoreOutcomeUnknown
-from delivery.domain.idempotency import KeyRecord, record_id
+from delivery.domain.idempotency import record_id
 from delivery.use_cases.accept_once import KeyedRequest, Once
+
+PATH = "/send"
 
 COMMIT_WITHIN = timedelta(seconds=1.8)
 """The caller hears within 2 s, whatever the store does."""
@@ -43,7 +47,7 @@ _EXAMPLES = {
 def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
     routes = Blueprint("sending", __name__)
 
-    @routes.post("/send")
+    @routes.post(PATH)
     @describes(
         Operation(
             summary="Send an email",
@@ -66,38 +70,27 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
             raise InvalidRequest("Content-Type must be application/json")
         body = read_body()
         try:
-            request_to_send = parts.contract.parse(body, now=now)
+            email = new_email(parts.contract, body, tenant=tenant, now=now)
         except ComesTooLate:
             once = _answered(tenant.tenant_id, key, body)
             if once is None:
                 raise
             return _answer_once(once, wait)
-        email = NewEmail(
-            email_id=new_email_id(), tenant_id=tenant.tenant_id, request=request_to_send, accepted_at=now
-        )
-        tenant.check(email.request)
         if email.request.send_at is not None:
             wait = None  # the provider won't have answered by then
         if key is not None:
-            return _send_once(_keyed(email, key, body), wait)
+            return _send_once(keyed_request(parts.contract, body, email=email, key=key), wait)
         try:
             parts.accept.commit(email, within=COMMIT_WITHIN - time_since_arrival())
         except StoreOutcomeUnknown:
-            return answer(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "the email may have been accepted; ask /status before sending it again",
-                request_id=email.email_id,
-            )
+            return may_be_accepted(email.email_id).response()
         return _answer(email.email_id, wait)
 
     def _send_once(keyed: KeyedRequest, wait: int | None) -> Response:
         try:
             once = parts.accept_once.commit(keyed, within=COMMIT_WITHIN - time_since_arrival())
-        except StoreOutcomeUnknown:  # under which id is not known either
-            return answer(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "the email may have been accepted; repeat the request with the same Idempotency-Key",
-            )
+        except StoreOutcomeUnknown:
+            return may_be_accepted_once().response()
         return _answer_once(once, wait)
 
     def _answered(tenant_id: str, key: str | None, body: bytes) -> Once | None:
@@ -108,22 +101,11 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
 
     def _answer_once(once: Once, wait: int | None) -> Response:
         response = _answer(once.email_ids[0], wait)
-        if once.is_replay:
-            response.headers["Idempotency-Replay"] = "true"
+        response.headers.update(replay_headers(once))
         return response
 
-    def _keyed(email: NewEmail, key: str, body: bytes) -> KeyedRequest:
-        record = KeyRecord(
-            record_id=record_id(email.tenant_id, key),
-            tenant_id=email.tenant_id,
-            fingerprint=parts.contract.fingerprint(body),
-            email_ids=(email.email_id,),
-            created_at=email.accepted_at,
-        )
-        return KeyedRequest(record=record, emails=(email,))
-
     def _answer(email_id: str, wait: int | None) -> Response:
-        return accepted(email_id) if wait is None else _after_waiting(email_id, wait)
+        return accepted(email_id).response() if wait is None else _after_waiting(email_id, wait)
 
     def _after_waiting(email_id: str, wait: int) -> Response:
         waited = waits.wait(email_id, within=timedelta(seconds=wait))
@@ -131,7 +113,7 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
             reports = parts.config.provider.reports_deliveries
             response = jsonify(render_status(waited.standing, provider_reports_deliveries=reports))
         else:
-            response = accepted(email_id)
+            response = accepted(email_id).response()
         if waited.was_honoured:
             response.headers["Preference-Applied"] = f"wait={wait}"
         return response
@@ -139,9 +121,34 @@ def blueprint(parts: ApiParts, waits: OutcomeWaits) -> Blueprint:
     return routes
 
 
-def accepted(email_id: str) -> Response:
-    """202, and where to ask."""
-    response = jsonify(status="accepted", request_id=email_id)
-    response.status_code = HTTPStatus.ACCEPTED
-    response.headers["Location"] = f"/status/{email_id}"
-    return response
+def accepted(email_id: str) -> Told:
+    """And where to ask."""
+    body = {"status": "accepted", "request_id": email_id}
+    return Told(HTTPStatus.ACCEPTED, body, {"Location": f"/status/{email_id}"})
+
+
+def accepted_once(once: Once) -> Told:
+    told = accepted(once.email_ids[0])
+    return replace(told, headers={**told.headers, **replay_headers(once)})
+
+
+def replay_headers(once: Once) -> dict[str, str]:
+    return {"Idempotency-Replay": "true"} if once.is_replay else {}
+
+
+def may_be_accepted(email_id: str) -> Told:
+    return refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the email may have been accepted; ask /status before sending it again",
+        path=PATH,
+        request_id=email_id,
+    )
+
+
+def may_be_accepted_once() -> Told:
+    """Under which id is not known either."""
+    return refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the email may have been accepted; repeat the request with the same Idempotency-Key",
+        path=PATH,
+    )

@@ -3,11 +3,12 @@
 import hmac
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from api.bodies import read_body
 from api.operations import Answer, Operation, describes
 from api.sending import COMMIT_WITHIN
+from api.told import Told
 from delivery.bootstrap import ApiParts
 from delivery.contract.answers import RecordedSchema
 from delivery.contract.provider_events import MailDeliveryEventSchema, WebhookTokenSchema
@@ -18,12 +19,17 @@ _ANSWERS = {HTTPStatus.OK: Answer("it is stored for good", RecordedSchema)}
 _EXAMPLES = {"delivered": {"ID": "01a201dd-46e8-75da-aeb0-7ae16905b066", "STATUS": "DELIVERED"}}
 
 
+RECORDED = Told(HTTPStatus.OK, {"status": "recorded"})
+PREFIX = "/webhooks"
+SIGNED = "/mail-delivery-service"
+
+
 def blueprint(parts: ApiParts) -> Blueprint:
-    routes = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+    routes = Blueprint("webhooks", __name__, url_prefix=PREFIX)
     secrets = parts.config.provider.webhook_secrets
     tokens = tuple(token.encode() for token in parts.config.provider.webhook_path_tokens)
 
-    @routes.post("/mail-delivery-service")
+    @routes.post(SIGNED)
     @describes(
         Operation(
             summary="An event of the provider's, signed",
@@ -39,7 +45,7 @@ def blueprint(parts: ApiParts) -> Blueprint:
         mail_delivery_service.verify(raw, request.headers.get("X-Signature"), secrets=secrets)
         return _record(raw)
 
-    @routes.post("/mail-delivery-service/<token>")
+    @routes.post(f"{SIGNED}/<token>")
     @describes(
         Operation(
             summary="An event of a provider's that can't sign",
@@ -62,6 +68,6 @@ def blueprint(parts: ApiParts) -> Blueprint:
     def _record(raw: bytes) -> Response:
         for event in mail_delivery_service.parse_events(raw):
             parts.record.commit(event, within=COMMIT_WITHIN)
-        return jsonify(status="recorded")
+        return RECORDED.response()
 
     return routes

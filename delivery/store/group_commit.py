@@ -4,13 +4,12 @@ A lone item waits for nothing; a thousand that arrive during one round trip shar
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from delivery.domain.errors import PostroomError, StoreOutcomeUnknown, StoreUnavailable
 from delivery.store.client import calls_within, time_to_write
@@ -40,6 +39,16 @@ class Waiting(Generic[Item, Result]):
     size: int
     count: int
     future: Future[Result]
+
+
+def give_up(future: Future[Any]) -> StoreUnavailable:
+    """What to tell about an item that was submitted and has not ended in time.
+
+    It is withdrawn and never written, unless it is being written (StoreOutcomeUnknown).
+    """
+    if future.cancel():
+        return StoreUnavailable("withdrawn before it was written")
+    return StoreOutcomeUnknown("still being written")
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -82,19 +91,24 @@ class GroupCommit(Generic[Item, Result]):
         size = self._size(item)
         if size > LARGE:
             return self._commit_alone(item, size)
+        future = self.submit(item)
+        try:
+            return future.result(timeout=max(0.0, within.total_seconds()))
+        except TimeoutError:
+            raise give_up(future) from None
+
+    def submit(self, item: Item) -> Future[Result]:
+        """Commit one item, which should not be large, and don't wait for it.
+
+        The future ends as ``commit`` does, in the committing thread. Whoever waits no longer gives it up.
+        """
         future: Future[Result] = Future()
-        waiting = Waiting(item, size, self._count(item), future)
-        deadline = time.monotonic() + within.total_seconds()
+        waiting = Waiting(item, self._size(item), self._count(item), future)
         with self._wake:
             self._waiting.append(waiting)
             self._start()
             self._wake.notify()
-        try:
-            return future.result(timeout=max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            if future.cancel():
-                raise StoreUnavailable("withdrawn before it was written") from None
-            raise StoreOutcomeUnknown("still being written") from None
+        return future
 
     def _commit_alone(self, item: Item, size: int) -> Result:
         with calls_within(time_to_write(size)):

@@ -112,9 +112,32 @@ class Callers:
         self._note_use(known, known.key)
         return Caller(known.tenant, known.key.scopes)
 
+    def at_hand(self, token: str) -> Caller | None:
+        """The caller, where memory tells: without a look into the store, and without waiting.
+
+        None: not so, and with_key() or without_key() has the word. token: empty where none was given.
+        """
+        now = self._clock()
+        if not token and not self._is_known_to_be_open(now):
+            return None
+        if not token or self._is_configured(token):
+            known = self._remembered(DEFAULT_TENANT, now)
+            return None if known is None else Caller(known.tenant, _ALL)
+        known = self._remembered(id_of(token) or "", now)
+        if known is None or known.key is None or not known.key.opens_with(token, now):
+            return None
+        return None if _is_use_due(known.key, now) else Caller(known.tenant, known.key.scopes)
+
+    def _is_known_to_be_open(self, now: datetime) -> bool:
+        return not self._keys_exist and self._looked_until is not None and now < self._looked_until
+
+    def _remembered(self, name: str, now: datetime) -> _Known | None:
+        known = self._known.get(name)
+        return known if known is not None and now < known.until else None
+
     def _note_use(self, known: _Known, key: ApiKey) -> None:
         now = self._clock()
-        if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
+        if _is_use_due(key, now):
             self._keys.note_use(key.key_id, now=now)
             self._remember(key.key_id, replace(known, key=replace(key, last_used_at=now)))
 
@@ -133,8 +156,8 @@ class Callers:
 
     def _find(self, name: str, look_up: Callable[[str, datetime], _Known]) -> _Known:
         now = self._clock()
-        known = self._known.get(name)
-        if known is None or now >= known.until:
+        known = self._remembered(name, now)
+        if known is None:
             known = look_up(name, now)
             self._remember(name, known)
         return known
@@ -146,3 +169,7 @@ class Callers:
 
     def _default(self, tenant_id: str, now: datetime) -> _Known:
         return _Known(None, self._tenants.get(tenant_id) or THE_DEFAULT, now + REMEMBERED)
+
+
+def _is_use_due(key: ApiKey, now: datetime) -> bool:
+    return key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY

@@ -40,16 +40,16 @@ class _Bucket:
 
     tokens: int = 0
     free_at: int = 0
-    _lock: Lock = field(default_factory=Lock)
+    lock: Lock = field(default_factory=Lock)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=_PATIENCE):
+        if not self.lock.acquire(timeout=_PATIENCE):
             raise StoreUnavailable("no answer about the request rate")
         try:
             yield
         finally:
-            self._lock.release()
+            self.lock.release()
 
 
 class RateLimits:
@@ -82,6 +82,25 @@ class RateLimits:
                 )
             bucket.tokens -= 1
             return _allowance(bucket, rate, now)
+
+    def admit_at_hand(self, tenant_id: str, own: Rate | None) -> tuple[bool, Allowance | None]:
+        """Use up one request if that takes neither a look into the store nor waiting.
+
+        False, and nothing is used up: admit() has the word.
+        """
+        rate = self._rate(own)
+        if rate.is_unlimited:
+            return True, None
+        bucket = self._bucket(tenant_id, rate)
+        if not bucket.lock.acquire(blocking=False):
+            return False, None
+        try:
+            if bucket.tokens == 0:
+                return False, None
+            bucket.tokens -= 1
+            return True, _allowance(bucket, rate, self._clock())
+        finally:
+            bucket.lock.release()
 
     def charge(self, tenant_id: str, own: Rate | None, more: int) -> None:
         """Use up more, for a request that was admitted and turned out to be worth several.
