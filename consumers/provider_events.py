@@ -7,19 +7,21 @@ from consumers.settlement import until_store_answers
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.announcer import Announcer
 from delivery.broker.delivery import Message
-from delivery.use_cases.messages import decode_event
+from delivery.use_cases.messages import decode_events
 from topology import names
 
-PREFETCH = 500
+PREFETCH = 100
+"""Messages. Each may name as many events."""
+
+MAX_BATCH = 500
+"""Events that are applied together."""
 
 
 def provider_event_consumer(parts: ConsumerParts, announcer: Announcer) -> BatchConsumer:
     async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
-        event_ids = [decode_event(message.body) for message in batch]
-        happened = await until_store_answers(
-            lambda: parts.store.apply_events(parts.store.events.pending(event_ids))
-        )
-        announcer.tell(happened)
+        event_ids = [event_id for message in batch for event_id in decode_events(message.body)]
+        for start in range(0, len(event_ids), MAX_BATCH):
+            await _apply(event_ids[start : start + MAX_BATCH], parts, announcer)
         return ()
 
     return BatchConsumer(
@@ -29,3 +31,21 @@ def provider_event_consumer(parts: ConsumerParts, announcer: Announcer) -> Batch
         publisher=parts.publisher,
         topology=parts.topology,
     )
+
+
+async def _apply(event_ids: Sequence[str], parts: ConsumerParts, announcer: Announcer) -> None:
+    """Raises what an event met, when all others are applied: those of a message have but one verdict."""
+    try:
+        happened = await until_store_answers(
+            lambda: parts.store.apply_events(parts.store.events.pending(event_ids))
+        )
+    except Exception:
+        if len(event_ids) == 1:
+            raise
+        half = len(event_ids) // 2
+        try:
+            await _apply(event_ids[:half], parts, announcer)
+        finally:
+            await _apply(event_ids[half:], parts, announcer)
+    else:
+        announcer.tell(happened)

@@ -50,7 +50,7 @@ class OwedEmail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedEvent:
-    """The message that a stored provider event requires."""
+    """That a stored provider event must be named in a message."""
 
     event_id: str
 

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from delivery.domain.delays import DelayStep
 from delivery.domain.errors import InvalidRequest
-from delivery.domain.owed import OwedEmail, OwedEvent, OwedTo, route
+from delivery.domain.owed import OwedEmail, OwedTo, route
 from topology import names
 
 HeaderValue = str | int
@@ -76,26 +76,33 @@ def _compact(body: bytes) -> bytes:
         raise InvalidRequest("not an email message") from error
 
 
-def encode_event(event_id: str) -> bytes:
-    return json.dumps({"id": event_id}).encode()
+def encode_events(event_ids: Sequence[str]) -> bytes:
+    """One event says it as it always did; several are named together."""
+    named = {"ids": event_ids} if len(event_ids) != 1 else {"id": event_ids[0]}
+    return json.dumps(named).encode()
 
 
 _EVENT_ID = re.compile(r"[a-z0-9][a-z0-9-]*:[!-~]+")
 """``<provider>:<the provider's id or a hash>``, as ProviderEvent.event_id makes it."""
 
 
-def decode_event(body: bytes) -> str:
-    """Parse ``{"id"}`` of a provider event. Raises InvalidRequest for anything else.
+def decode_events(body: bytes) -> list[str]:
+    """Parse ``{"id"}`` or ``{"ids"}`` of provider events. Raises InvalidRequest for anything else.
 
     The id of an email is none: a letter moved here by mistake must be kept, not dropped as applied.
     """
     try:
-        event_id = json.loads(body)["id"]
+        named = json.loads(body)
+        event_ids = named["ids"] if "ids" in named else [named["id"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidRequest("not an event message") from error
-    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
+    if not isinstance(event_ids, list) or not event_ids or not all(map(_is_event_id, event_ids)):
         raise InvalidRequest("not an event message")
-    return event_id
+    return event_ids
+
+
+def _is_event_id(value: object) -> bool:
+    return isinstance(value, str) and _EVENT_ID.fullmatch(value) is not None
 
 
 def email_message(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...]) -> Outgoing:
@@ -112,11 +119,12 @@ def email_message(owed: OwedEmail, *, now: datetime, steps: tuple[DelayStep, ...
     )
 
 
-def event_message(owed: OwedEvent) -> Outgoing:
+def events_message(event_ids: Sequence[str]) -> Outgoing:
+    """The message that these events owe together."""
     return Outgoing(
         exchange=names.EMAIL_EXCHANGE,
         routing_key=names.PROVIDER_EVENT_KEY,
-        body=encode_event(owed.event_id),
+        body=encode_events(event_ids),
     )
 
 

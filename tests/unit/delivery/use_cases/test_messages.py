@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from delivery.domain.delays import DelayStep
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.lanes import Lane
-from delivery.domain.owed import OwedEvent, OwedTo
+from delivery.domain.owed import OwedTo
 from delivery.use_cases.messages import (
     EmailMessage,
     Outgoing,
     decode_email,
-    decode_event,
+    decode_events,
     email_message,
     encode_email,
-    encode_event,
-    event_message,
+    encode_events,
+    events_message,
 )
 from tests.unit.delivery.builders import EMAIL_ID, NOW, owed_email, seconds
 
@@ -70,23 +70,30 @@ def test_what_is_no_email_message_is_refused_and_nothing_else(body: bytes) -> No
 
 @given(
     st.binary()
-    | st.dictionaries(st.sampled_from(["id", "gen"]), st.text() | st.integers()).map(
-        lambda d: json.dumps(d).encode()
-    )
+    | st.dictionaries(
+        st.sampled_from(["id", "gen", "ids"]), st.text() | st.integers() | st.lists(st.text() | st.none())
+    ).map(lambda d: json.dumps(d).encode())
+    | st.text().map(lambda text: json.dumps(text).encode())
 )
 def test_no_message_breaks_its_consumer(body: bytes) -> None:
-    for decode in (decode_email, decode_event):
+    for decode in (decode_email, decode_events):
         try:
             decode(body)
         except InvalidRequest:
             continue
 
 
-def test_an_events_message_is_its_id() -> None:
-    message = event_message(OwedEvent(event_id="provider:1"))
-    assert decode_event(message.body) == "provider:1"
-    assert decode_event(encode_event("p:a/b=")) == "p:a/b="
+@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]*:[!-~]+", fullmatch=True), min_size=1))
+def test_a_message_of_events_names_them_in_order(event_ids: list[str]) -> None:
+    message = events_message(event_ids)
+    assert decode_events(message.body) == event_ids
     assert (message.exchange, message.routing_key, message.mandatory) == ("email", "provider_event", True)
+
+
+def test_a_message_of_one_event_is_what_it_was_before_there_were_several() -> None:
+    assert json.loads(encode_events(["p:1"])) == {"id": "p:1"}
+    assert decode_events(b'{"id": "p:a/b="}') == ["p:a/b="]
+    assert decode_events(b'{"ids": ["p:1"]}') == ["p:1"]
 
 
 @pytest.mark.parametrize(
@@ -102,12 +109,17 @@ def test_an_events_message_is_its_id() -> None:
         b'{"id":"p:"}',
         b'{"id":":x"}',
         b'{"id":"p:x y"}',
+        b'"ids"',
+        b'{"ids":"p:1"}',
+        b'{"ids":[]}',
+        b'{"ids":["p:1",1]}',
+        b'{"ids":["p:1","p:x y"]}',
     ],
     ids=lambda body: ascii(body)[:30],
 )
 def test_what_is_no_event_message_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match="not an event message"):
-        decode_event(body)
+        decode_events(body)
 
 
 def test_a_due_email_goes_into_its_lane_and_says_nothing_private() -> None:

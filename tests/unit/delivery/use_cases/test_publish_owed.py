@@ -6,8 +6,8 @@ import pytest
 from delivery.domain.delays import DelayStep
 from delivery.domain.errors import StoreUnavailable
 from delivery.domain.owed import OwedEmail, OwedEvent, OwedTo
-from delivery.use_cases.messages import Outgoing, Verdict
-from delivery.use_cases.publish_owed import Owed, PublishOwed
+from delivery.use_cases.messages import Outgoing, Verdict, decode_events
+from delivery.use_cases.publish_owed import MAX_EVENTS, Owed, PublishOwed
 from tests.unit.delivery.builders import NOW, owed_email, seconds
 
 
@@ -60,6 +60,17 @@ def test_each_debt_is_addressed_for_the_moment_of_its_publish() -> None:
         ("delay.5s", "transactional"),
         ("email", "provider_event"),
     ]
+
+
+def test_events_are_named_together_and_count_one_by_one() -> None:
+    events = [OwedEvent(event_id=f"p:{number}") for number in range(MAX_EVENTS + 2)]
+    email = owed_email()
+    debts, publisher = Debts(), Publisher(Verdict.CONFIRMED, Verdict.UNKNOWN, Verdict.CONFIRMED)
+    assert _publish(publisher, debts, *events[:50], email, *events[50:]) == 3
+    assert debts.struck == [email]
+    told = [decode_events(message.body) for message in publisher.messages[1:]]
+    assert [len(event_ids) for event_ids in told] == [MAX_EVENTS, 2]
+    assert [event_id for event_ids in told for event_id in event_ids] == [event.event_id for event in events]
 
 
 def test_an_event_is_struck_when_it_is_applied_and_not_before() -> None:
