@@ -25,7 +25,7 @@ from delivery.domain.inserted import Inserted
 from delivery.domain.owed import OwedEmail
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.rates import Rate
-from delivery.domain.readings import EmailReading, Listed, Place
+from delivery.domain.readings import EmailReading, Listed
 from delivery.domain.states import State
 from delivery.domain.tenants import Tenant
 from delivery.store.group_commit import GroupCommit
@@ -34,7 +34,7 @@ from delivery.use_cases.accept_named import accept_named
 from delivery.use_cases.accept_once import KeyedRequest, Once
 from delivery.use_cases.identify_callers import Callers
 from delivery.use_cases.limit_rates import RateLimits
-from tests.unit.delivery.builders import standing
+from tests.unit.delivery.builders import listed, standing
 
 
 def _as_stored(at: datetime) -> datetime:
@@ -209,17 +209,8 @@ class Readings:
     def listed(
         self, tenant_id: str, *, recipient: str | None, since: datetime, until: datetime, limit: int
     ) -> list[Listed]:
-        found = [
-            Listed(
-                place=Place(email.standing.accepted_at, email.standing.email_id),
-                state=email.standing.state,
-                lane=email.standing.lane,
-                has_recipient=recipient in (None, *email.content.recipients),
-            )
-            for email in self.read(tenant_id, [email.email_id for email in self._emails.accepted])
-            if since <= email.standing.accepted_at <= until
-        ]
-        return sorted(found, key=lambda email: email.place, reverse=True)[:limit]
+        there = self.read(tenant_id, [email.email_id for email in self._emails.accepted])
+        return listed(there, recipient=recipient, since=since, until=until, limit=limit)
 
 
 class Scheduled:

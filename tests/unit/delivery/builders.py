@@ -1,5 +1,6 @@
 """Values with sensible defaults, so that a test names only what it is about."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from delivery.domain.emails import ClaimedEmail, Content, EmailRequest, NewEmail
 from delivery.domain.lanes import Lane, LanePolicy
 from delivery.domain.owed import OwedEmail, OwedTo
 from delivery.domain.questions import About, CheckPolicy, Question
+from delivery.domain.readings import EmailReading, Listed, Place
 from delivery.domain.states import State
 from delivery.domain.unknowns import Questionable
 
@@ -142,3 +144,20 @@ def _questionable(state: State, about: About, *, decide_at: datetime | None, **c
         "question": Question(**question),
     }
     return Questionable(**{**values, **changes})
+
+
+def listed(
+    there: Iterable[EmailReading], *, recipient: str | None, since: datetime, until: datetime, limit: int
+) -> list[Listed]:
+    """As the store lists those that are there: the newest first."""
+    found = [
+        Listed(
+            place=Place(email.standing.accepted_at, email.standing.email_id),
+            state=email.standing.state,
+            lane=email.standing.lane,
+            has_recipient=recipient in (None, *email.content.recipients),
+        )
+        for email in there
+        if since <= email.standing.accepted_at <= until
+    ]
+    return sorted(found, key=lambda email: email.place, reverse=True)[:limit]

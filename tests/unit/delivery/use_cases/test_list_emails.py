@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from delivery.domain.errors import InvalidRequest
 from delivery.domain.idempotency import KeyRecord, record_id
 from delivery.domain.lanes import Lane
-from delivery.domain.readings import EmailPage, EmailReading, Listed, Part, Place, Wanted
+from delivery.domain.readings import EmailPage, EmailReading, Listed, Part, Wanted
 from delivery.domain.states import State
 from delivery.use_cases.list_emails import MOST_EXAMINED, list_emails
-from tests.unit.delivery.builders import CONTENT, NOW, seconds, standing
+from tests.unit.delivery.builders import CONTENT, NOW, listed, seconds, standing
 
 ANN = "ann@example.com"
 
@@ -39,17 +39,7 @@ class Emails:
     def listed(
         self, tenant_id: str, *, recipient: str | None, since: datetime, until: datetime, limit: int
     ) -> list[Listed]:
-        found = [
-            Listed(
-                place=Place(email.standing.accepted_at, email.standing.email_id),
-                state=email.standing.state,
-                lane=email.standing.lane,
-                has_recipient=recipient in (None, *email.content.recipients),
-            )
-            for email in self.there
-            if since <= email.standing.accepted_at <= until
-        ]
-        found = sorted(found, key=lambda email: email.place, reverse=True)[:limit]
+        found = listed(self.there, recipient=recipient, since=since, until=until, limit=limit)
         self.examined += len(found)
         return found
 
