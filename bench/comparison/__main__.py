@@ -14,8 +14,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.comparison import ceilings, names, plots, report, sessions
+from bench.comparison import ceilings, names, plots, publish, report, sessions
 from bench.comparison.results import Results
+from bench.comparison.run import Run
 from bench.comparison.sessions import Effort
 from bench.comparison.surroundings import Servers
 from bench.measure import store_name
@@ -91,7 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recovery", type=int, default=0, metavar="WAITING", help="kill the broker while so many wait"
     )
+    parser.add_argument(
+        "--long-contenders",
+        type=_names,
+        default=[names.POSTROOM, names.DRAMATIQ],
+        help="who is measured with --sizes and --recovery",
+    )
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots there")
+    parser.add_argument("--publish", action="store_true", help="put the figures and the plots into README.md")
     return parser
 
 
@@ -115,8 +123,11 @@ def main() -> None:
     path.write_text(json.dumps(written, indent=2))
     console.print(f"written to {path}")
     if options.plots:
-        for plot in plots.draw(written, options.plots):
+        for plot in plots.draw(Run.of(written), options.plots):
             console.print(f"drawn: {plot}")
+    if options.publish:
+        for changed in publish.publish([path]):
+            console.print(f"published: {changed}")
 
 
 def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
@@ -146,12 +157,12 @@ def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
             say=say,
         )
         if options.sizes:
-            for name in options.contenders:
+            for name in _long_contenders(options):
                 say(f"draining backlogs of {', '.join(map(str, options.sizes))}: {name}")
                 sessions.drain_sizes(servers, name, results, options.sizes, seconds=options.size_seconds)
         if options.recovery:
             own = stack.enter_context(private_broker(folder / "own-broker"))
-            for name in options.contenders:
+            for name in _long_contenders(options):
                 say(f"killing the broker while {options.recovery} wait: {name}")
                 own_servers = Servers(own, store, folder / "recovery")
                 sessions.recover(own_servers, name, results, waiting=options.recovery)
@@ -165,6 +176,10 @@ def _names(text: str) -> list[str]:
     if unknown:
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
     return chosen
+
+
+def _long_contenders(options: argparse.Namespace) -> list[str]:
+    return [name for name in options.long_contenders if name in options.contenders]
 
 
 def _sizes(text: str) -> list[int]:

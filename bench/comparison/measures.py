@@ -1,5 +1,8 @@
 """What is measured, in the order of the table."""
 
+import re
+from collections.abc import Iterable
+
 from bench.comparison.results import Better, Measure
 
 CONNECTIONS = (1, 16, 64, 256)
@@ -52,6 +55,12 @@ def drained_of(size: int) -> Measure:
 
 def cpu_of(size: int) -> Measure:
     return Measure(f"CPU per 1,000 of {size:,} waiting", "s", Better.LESS)
+
+
+def sizes_of(names: Iterable[str]) -> list[int]:
+    """The sizes among the names of measures, the smallest first."""
+    found = (re.fullmatch(r"CPU per 1,000 of ([\d,]+) waiting", name) for name in names)
+    return sorted(int(match[1].replace(",", "")) for match in found if match)
 
 
 def constant(connections: int) -> str:

@@ -11,6 +11,7 @@ from bench.comparison import measures, names, plots, report, sessions
 from bench.comparison.__main__ import measure_ceilings
 from bench.comparison.contenders import PEERS
 from bench.comparison.results import Results
+from bench.comparison.run import Run
 from bench.comparison.sessions import Effort
 from bench.comparison.surroundings import Servers
 from stack.services import simulator_part
@@ -63,7 +64,7 @@ def test_a_turn_has_a_figure_for_each_of_its_measures(servers: Servers, tmp_path
     for others in ("provider", "load"):  # they may use less than a tick of the clock
         assert len(figures[measures.cpu(others).name]) == 1
     written = json.loads(json.dumps(report.as_json(results, about={})))
-    assert all(path.stat().st_size for path in plots.draw(written, tmp_path / "plots"))
+    assert all(path.stat().st_size for path in plots.draw(Run.of(written), tmp_path / "plots"))
 
 
 def test_every_ceiling_has_a_figure(servers: Servers) -> None:
