@@ -93,7 +93,6 @@ class Consumers:
                 port = self._parts.config.consumers_health_port
                 runner = await serve_health(port, self._look, counters=self._counters)
                 exits.push_async_callback(runner.cleanup)
-            await self._parts.open_provider()
             exits.push_async_callback(self._parts.close_provider)
             self._leases.start()
             exits.callback(self._leases.stop)

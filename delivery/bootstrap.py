@@ -325,7 +325,6 @@ class ConsumerParts:
     publisher: Publisher
     replies: Publisher
     provider: MailProvider
-    open_provider: Callable[[], Awaitable[None]]
     close_provider: Callable[[], Awaitable[None]]
 
 
@@ -339,6 +338,5 @@ def build_consumers(config: Config) -> ConsumerParts:
         publisher=build_publisher(config, role="consumers"),
         replies=build_replies_publisher(config),
         provider=provider,
-        open_provider=provider.open,
         close_provider=provider.close,
     )

@@ -10,12 +10,11 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
-import aiohttp
 from marshmallow import ValidationError
 
 from delivery.config_values import ProviderConfig
@@ -28,11 +27,12 @@ from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.provider_events import ProviderEvent
 from delivery.domain.reports import Report
 from delivery.domain.unknowns import Found
+from delivery.http.calls import HttpCalls
+from delivery.http.connection import Body, CallFailed
 from delivery.use_cases.ask_about_emails import LookUp
 
 NAME = "mail-delivery-service"
 
-_MAX_ANSWER = 64 * 1024
 _ENCODED_AT_ONCE = 3 * 16 * 1024  # a multiple of 3: base64 has no padding inside
 _MAX_RETRY_AFTER = timedelta(days=1)
 
@@ -83,12 +83,6 @@ _FOUND: dict[str, Found] = {
 _PAUSE = timedelta(minutes=5)
 """How long a status endpoint that has had enough of us is left alone, when it doesn't say."""
 
-_NEVER_SENT = (
-    aiohttp.ClientConnectorError,  # refused, DNS, TLS
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
-
 
 def read_answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
     """What an HTTP answer means. The tables above are the whole rule."""
@@ -113,64 +107,45 @@ def read_look_up(status: int, body: bytes, headers: Mapping[str, str]) -> LookUp
     return LookUp(_FOUND.get(said, Found.CANT_TELL) if status == 200 else Found.CANT_TELL)
 
 
-def read_error(error: BaseException, *, request_was_sent: bool) -> Answer:
+def read_failure(failure: CallFailed) -> Answer:
     """What a call that brought no answer means: unknown as soon as a byte of the request may be out."""
-    detail = type(error).__name__
-    if isinstance(error, _NEVER_SENT) or not request_was_sent:
-        return Answer(Outcome.UNAVAILABLE, f"not connected: {detail}")
-    return Answer(Outcome.UNKNOWN, f"no answer: {detail}")
+    if failure.is_sent:
+        return Answer(Outcome.UNKNOWN, f"no answer: {failure}")
+    return Answer(Outcome.UNAVAILABLE, f"not connected: {failure}")
 
 
 class MailDeliveryService:
-    """Submits emails. Belongs to one event loop; one connection pool per process."""
+    """Submits emails. Belongs to one event loop; one pool of connections per process.
+
+    The pool has no limit of its own: submissions have slots and status checks a budget, and neither may wait
+    there for the other, after its lease or its turn was looked at.
+    """
 
     def __init__(self, config: ProviderConfig) -> None:
-        self._config = config
-        self._url = f"{config.url}/api/emails"
-        self._session: aiohttp.ClientSession | None = None
-
-    async def open(self) -> None:
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_headers_sent.append(_note_sent)
-        self._session = aiohttp.ClientSession(
-            # Without a limit of its own: submissions have slots and status checks a budget, and neither may
-            # wait here for the other, after its lease or its turn was looked at.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(
-                total=self._config.total_timeout.total_seconds(),
-                sock_connect=self._config.connect_timeout.total_seconds(),
-            ),
-            trace_configs=[tracing],
-            cookie_jar=aiohttp.DummyCookieJar(),
+        self._calls = HttpCalls(
+            f"{config.url}/api/emails",
+            connect_timeout=config.connect_timeout.total_seconds(),
+            total_timeout=config.total_timeout.total_seconds(),
         )
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        self._calls.close()
 
     async def look_up(self, email_id: str) -> LookUp:
         """Ask what became of an email. Never raises for what the provider did."""
-        assert self._session is not None
         try:
-            async with self._session.get(f"{self._url}/{email_id}", allow_redirects=False) as response:
-                return read_look_up(response.status, await _read_body(response), response.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            answer = await self._calls.get(f"/{quote(email_id, safe='')}")
+        except CallFailed:
             return LookUp(Found.CANT_TELL)
+        return read_look_up(answer.status, answer.body, answer.headers)
 
     async def submit(self, email: ClaimedEmail) -> Answer:
         """Submit once, within the configured deadlines. Never raises for what the provider did."""
-        assert self._session is not None
-        sent = SimpleNamespace(is_sent=False)
         try:
-            async with self._session.post(
-                self._url,
-                **_body(email),
-                allow_redirects=False,
-                trace_request_ctx=sent,
-            ) as response:
-                return read_answer(response.status, await _read_body(response), response.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return read_error(error, request_was_sent=sent.is_sent)
+            answer = await self._calls.post_json("", _body(email))
+        except CallFailed as failure:
+            return read_failure(failure)
+        return read_answer(answer.status, answer.body, answer.headers)
 
 
 def verify(raw: bytes, signature: str | None, *, secrets: tuple[str, ...]) -> None:
@@ -219,23 +194,6 @@ def _fault(error: ValidationError) -> str:
     return f"STATUS must be one of {', '.join(STATUSES)}"
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body; of one that is longer than any of its answers, the beginning."""
-    body = b""
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _MAX_ANSWER:
-            break
-    return body
-
-
-async def _note_sent(
-    _session: aiohttp.ClientSession, context: Any, _params: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    if context.trace_request_ctx is not None:  # a look-up: whether it was sent makes no difference
-        context.trace_request_ctx.is_sent = True
-
-
 def _submission(email: ClaimedEmail) -> dict[str, Any]:
     """All but the attachments."""
     content = email.content
@@ -261,14 +219,13 @@ def _submission(email: ClaimedEmail) -> dict[str, Any]:
     return submission | {name: value for name, value in extra.items() if value}
 
 
-def _body(email: ClaimedEmail) -> dict[str, Any]:
-    """The request's body, as aiohttp takes it. Attachments are encoded piece by piece, as they leave."""
+def _body(email: ClaimedEmail) -> bytes | Body:
+    """The request's body. Attachments are encoded piece by piece, as they leave."""
     if not email.attached:
-        return {"json": _submission(email)}
+        return json.dumps(_submission(email)).encode()
     frames = list(_frames(email))
-    length = sum(len(text) + 4 * -(-len(body) // 3) for text, body in frames)
-    headers = {"Content-Type": "application/json", "Content-Length": str(length)}
-    return {"data": _encoded(frames), "headers": headers}
+    size = sum(len(text) + 4 * -(-len(body) // 3) for text, body in frames)
+    return Body(size, _encoded(frames))
 
 
 def _frames(email: ClaimedEmail) -> Iterator[tuple[bytes, bytes]]:
@@ -283,7 +240,7 @@ def _frames(email: ClaimedEmail) -> Iterator[tuple[bytes, bytes]]:
     yield b'"}]}', b""
 
 
-async def _encoded(frames: Iterable[tuple[bytes, bytes]]) -> AsyncIterator[bytes]:
+def _encoded(frames: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
     for text, body in frames:
         yield text
         for start in range(0, len(body), _ENCODED_AT_ONCE):

@@ -1,0 +1,1 @@
+"""Calls over HTTP, made with as little as a call needs."""
