@@ -43,9 +43,10 @@ class Claims:
     ) -> list[ClaimedEmail]:
         """Claim what waits in this generation, is due and has not expired; returns what was won.
 
-        Two round trips for the whole batch. The claim also strikes the debt: its message has arrived.
-        Repeating a call whose outcome is unknown, with the same token, returns what that one won, too, even
-        if the lease has run out since: it was not called, so it can be given back.
+        Two round trips for the whole batch; the second reads all of it, as nearly all is won. The claim also
+        strikes the debt: its message has arrived. Repeating a call whose outcome is unknown, with the same
+        token, returns what that one won, too, even if the lease has run out since: it was not called, so it
+        can be given back.
         """
         with store_errors():
             self._emails.update_many(
@@ -67,10 +68,8 @@ class Claims:
                     "$unset": {"owed": "", "published": ""},
                 },
             )
-            found = self._emails.find(
-                {"_id": {"$in": list(email_ids)}, "claim.token": token, "state": {"$in": _OPEN}}
-            )
-            return [claimed_of(document) for document in found]
+            found = self._emails.find({"_id": {"$in": list(email_ids)}})
+            return [claimed_of(document) for document in found if _is_won(document, token)]
 
     def expire(self, email_ids: Sequence[str], *, now: datetime) -> list[str]:
         """End those of these waiting emails whose time is over; returns which these were."""
@@ -163,14 +162,18 @@ class Claims:
         return [owed_of(document) for document in found]
 
 
+def _is_won(document: Document, token: str) -> bool:
+    return document["state"] in _OPEN and document.get("claim", {}).get("token") == token
+
+
 def _fence(emails: Sequence[ClaimedEmail], *, gen: int, states: Sequence[str]) -> Document:
     """Matches only emails that are still under their own claim.
 
     Every new claim of an email is of a higher generation, so an id can't match by another one's token.
     """
     return {
-        "gen": gen,
         "_id": {"$in": [email.email_id for email in emails]},
+        "gen": gen,
         "claim.token": {"$in": list({email.token for email in emails})},
         "state": {"$in": list(states)},
     }

@@ -6,6 +6,7 @@ confirmed, so an event whose message was lost is applied all the same.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from pymongo import ASCENDING
 from pymongo.database import Database
@@ -16,6 +17,8 @@ from delivery.domain.reports import Report
 from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import hash_recipient
 from delivery.store.inserts import insert_new
+
+_REPORTS = {report.value: report for report in Report}
 
 
 class ProviderEvents:
@@ -48,10 +51,9 @@ class ProviderEvents:
     def pending(self, event_ids: Iterable[str]) -> list[PendingEvent]:
         """Those of these events that have not been applied, the oldest first."""
         with store_errors():
-            found = [
-                _pending_of(d) for d in self._events.find({"_id": {"$in": list(event_ids)}, "pending": True})
-            ]
-        return sorted(found, key=lambda event: event.received_at)
+            found = self._events.find({"_id": {"$in": list(event_ids)}})
+            pending = [_pending_of(document) for document in found if "pending" in document]
+        return sorted(pending, key=attrgetter("received_at"))
 
     def overdue(self, *, older_than: datetime, limit: int) -> list[PendingEvent]:
         """Events that were received before ``older_than`` and not applied since, the oldest first."""
@@ -74,7 +76,7 @@ def _pending_of(document: Document) -> PendingEvent:
     return PendingEvent(
         event_id=document["_id"],
         email_id=document["email_id"],
-        report=Report(document["report"]),
+        report=_REPORTS[document["report"]],
         received_at=document["received_at"],
         recipient=document.get("recipient_hash"),
     )
