@@ -46,8 +46,9 @@ DISCONNECT_GRACE = 1.0
 OUTBOX_GRACE = 2.0
 """Seconds that a stop waits for the last confirms; what is not confirmed stays owed."""
 
-COUNTS_GRACE = 1.0
-"""Seconds that a stop waits for the last changes of counts; a recount makes up for what is lost."""
+FLUSH_GRACE = 1.0
+"""Seconds that a stop waits for the last changes of counts and the last effects of provider events to be
+written; a recount and the reconciler make up for what is lost."""
 
 
 class Consumers:
@@ -213,8 +214,8 @@ class Consumers:
                 await self._outbox.drained()
                 await self._strikes.drained()
         with suppress(TimeoutError):
-            async with asyncio.timeout(COUNTS_GRACE):
-                await asyncio.to_thread(self._parts.store.tally.flush)
+            async with asyncio.timeout(FLUSH_GRACE):
+                await asyncio.to_thread(self._parts.store.flush)
         log.info("drained")
 
     async def _disconnect(self) -> None:

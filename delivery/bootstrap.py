@@ -33,6 +33,7 @@ from delivery.store.call_budgets import CallBudgets
 from delivery.store.claims import Claims
 from delivery.store.client import Document, calls_within, connect, database, ping, time_to_write
 from delivery.store.counts import StoredCounts
+from delivery.store.effects import Effects
 from delivery.store.email_readings import EmailReadings
 from delivery.store.emails import Emails
 from delivery.store.group_commit import GroupCommit
@@ -100,6 +101,7 @@ class Store:
     attachments: Attachments
     claims: Claims
     events: ProviderEvents
+    effects: Effects
     reported: ReportedEmails
     waiting: WaitingEmails
     scheduled: ScheduledEmails
@@ -128,8 +130,17 @@ class Store:
 
     def apply_events(self, pending: Sequence[PendingEvent]) -> list[Happening]:
         return apply_provider_events(
-            pending, events=self.events, emails=self.emails, reported=self.reported, now=utc_now()
+            self.effects.not_applied(pending),
+            events=self.effects,
+            emails=self.emails,
+            reported=self.reported,
+            now=utc_now(),
         )
+
+    def flush(self) -> None:
+        """Write what is kept in memory for a moment. Never fails."""
+        self.effects.flush()
+        self.tally.flush()
 
 
 def build_store(config: Config, *, timeout: timedelta) -> Store:
@@ -137,6 +148,7 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
     db = database(client, config.mongodb_uri)
     stored_counts = StoredCounts(db)
     tally = Tally(stored_counts.add)
+    events = ProviderEvents(db, hash_key=config.recipient_hash_key)
     return Store(
         client=client,
         db=db,
@@ -145,7 +157,8 @@ def build_store(config: Config, *, timeout: timedelta) -> Store:
         ),
         attachments=Attachments(db),
         claims=Claims(db),
-        events=ProviderEvents(db, hash_key=config.recipient_hash_key),
+        events=events,
+        effects=Effects(events.record_effects, relay_grace=config.loops.relay_grace),
         reported=ReportedEmails(db),
         waiting=WaitingEmails(db),
         scheduled=ScheduledEmails(db),

@@ -18,6 +18,9 @@ from delivery.store.client import Document, store_errors
 from delivery.store.email_documents import hash_recipient
 from delivery.store.inserts import insert_new
 
+MOST_STRUCK = 100
+"""In one call. The embedded store compares each event with every id that is named."""
+
 _REPORTS = {report.value: report for report in Report}
 
 
@@ -63,13 +66,14 @@ class ProviderEvents:
             return [_pending_of(document) for document in found]
 
     def record_effects(self, effects: Mapping[str, Sequence[str]], *, now: datetime) -> None:
-        """Strike events as applied. effects: what they did -> their ids."""
+        """Strike events as applied; may be repeated. effects: what they did -> their ids."""
         with store_errors():
             for effect, event_ids in effects.items():
-                self._events.update_many(
-                    {"_id": {"$in": list(event_ids)}, "pending": True},
-                    {"$set": {"applied_at": now, "effect": effect}, "$unset": {"pending": ""}},
-                )
+                for first in range(0, len(event_ids), MOST_STRUCK):
+                    self._events.update_many(
+                        {"_id": {"$in": list(event_ids[first : first + MOST_STRUCK])}, "pending": True},
+                        {"$set": {"applied_at": now, "effect": effect}, "$unset": {"pending": ""}},
+                    )
 
 
 def _pending_of(document: Document) -> PendingEvent:

@@ -47,6 +47,7 @@ CONSUMERS_DIE = [
     after("publisher", "publish", only="dead"),
     # a provider event
     after("reported", "apply"),
+    after("effects", "record_effects"),
     after("events", "record_effects"),
     # an email that a service publishes
     after("emails", "insert"),

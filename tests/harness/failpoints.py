@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from typing import Any
@@ -23,6 +24,7 @@ from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
 from delivery.domain.outcomes import Answer
 from delivery.domain.owed import OwedEmail
 from delivery.domain.settlement import Settlement
+from delivery.store.effects import Effects
 from delivery.use_cases.messages import Outgoing
 from topology.names import EMAIL_EXCHANGE
 
@@ -78,9 +80,11 @@ def arm(part: Any, failpoint: Failpoint) -> Any:
 
 def arm_store(store: Store, failpoint: Failpoint) -> Store:
     """The store with one collection armed, if the failpoint is in one; else as it is."""
-    if failpoint.part not in ("emails", "claims", "events", "reported", "scheduled"):
+    if failpoint.part not in ("emails", "claims", "events", "effects", "reported", "scheduled"):
         return store
     armed: dict[str, Any] = {failpoint.part: arm(getattr(store, failpoint.part), failpoint)}
+    if failpoint.part == "events":
+        armed["effects"] = Effects(armed["events"].record_effects, relay_grace=timedelta(seconds=1))
     return replace(store, **armed)
 
 
