@@ -17,7 +17,7 @@ from rich.console import Console
 from bench.comparison import ceilings, names, plots, publish, report, sessions
 from bench.comparison.results import Results
 from bench.comparison.run import Run
-from bench.comparison.sessions import Effort
+from bench.comparison.sessions import Effort, Sizes
 from bench.comparison.surroundings import Servers
 from bench.measure import store_name
 from tests.harness.broker import private_broker, running_broker
@@ -157,9 +157,10 @@ def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
             say=say,
         )
         if options.sizes:
+            sizes = Sizes(sizes=options.sizes, seconds=options.size_seconds)
             for name in _long_contenders(options):
                 say(f"draining backlogs of {', '.join(map(str, options.sizes))}: {name}")
-                sessions.drain_sizes(servers, name, results, options.sizes, seconds=options.size_seconds)
+                sessions.drain_sizes(servers, name, results, sizes)
         if options.recovery:
             own = stack.enter_context(private_broker(folder / "own-broker"))
             for name in _long_contenders(options):

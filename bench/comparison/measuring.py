@@ -1,6 +1,7 @@
 """The measurements, each of one running contender."""
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -12,9 +13,10 @@ from urllib.parse import urlsplit
 
 from bench.comparison.backlog import CONTENT
 from bench.comparison.contenders import Contender
-from bench.comparison.processes import Groups, cpu_seconds
+from bench.comparison.processes import Groups, cpu_seconds, paused
 from bench.figures import percentile
 from tests.harness.deadline import DeadlineMissed, wait_until
+from tests.harness.provider import Provider
 
 LOAD = "load"
 """The group of the process that makes the load: no part of a contender either."""
@@ -23,6 +25,7 @@ NO_WEBHOOKS = {"rates": {"webhook-lost": 1.0}}
 LONGEST_RECOVERY = 120.0
 _END_SECONDS = 120.0
 _LOOK_SECONDS = 0.02
+_LONGEST_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +112,44 @@ def drain(contender: Contender, *, groups: Groups, seconds: float) -> Work:
 
     The workers must have begun already.
     """
-    provider = contender.provider
-    end = provider.received() + contender.waiting()
-    meter = _Meter(groups, provider.received)
+    end = contender.provider.received() + contender.waiting()
+    meter = _Meter(groups, contender.provider.received)
+    _wait_for(contender.provider, end, seconds=seconds)
+    return meter.read()
+
+
+def drain_again_and_again(
+    contender: Contender, *, count: int, times: int, groups: Groups, seconds: float
+) -> Work:
+    """The mean of small backlogs. The workers run already, and are paused while each is put there."""
+    works = []
+    for _ in range(times):
+        with paused(contender.pids()["workers"]):
+            end = contender.provider.received() + count
+            contender.put(count)
+            meter = _Meter(groups, contender.provider.received)
+        _wait_for(contender.provider, end, seconds=seconds)
+        works.append(meter.read())
+    return Work(
+        rate=statistics.harmonic_mean([work.rate for work in works]),
+        cpu={name: statistics.mean(work.cpu[name] for work in works) for name in works[0].cpu},
+    )
+
+
+def _wait_for(provider: Provider, received: int, *, seconds: float) -> None:
+    """Until it has received so many in all, or the time is over."""
     began = time.monotonic()
     first = last = provider.received()
-    while last < end and (took := time.monotonic() - began) < seconds:
-        time.sleep(_pause(left=end - last, rate=(last - first) / took, seconds=seconds - took))
+    while last < received and (took := time.monotonic() - began) < seconds:
+        time.sleep(_pause(left=received - last, rate=(last - first) / took, seconds=seconds - took))
         last = provider.received()
-    return meter.read()
 
 
 def _pause(*, left: int, rate: float, seconds: float) -> float:
     """Until the next look at a drain: half of what it may still take, since looks cost CPU time, too."""
-    expected = left / rate if rate > 0 else seconds
-    return max(_LOOK_SECONDS, min(expected, seconds) / 2)
+    if rate <= 0:
+        return _LOOK_SECONDS
+    return min(max(left / rate / 2, _LOOK_SECONDS), _LONGEST_LOOK_SECONDS, seconds)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.comparison import measures, measuring, memory, names
 from bench.comparison.contenders import PROVIDER, Contender
-from bench.comparison.measuring import Latencies
+from bench.comparison.measuring import Latencies, Work
 from bench.comparison.processes import Groups
 from bench.comparison.results import Results
 from bench.comparison.surroundings import Servers
@@ -19,8 +19,19 @@ _SAME_API = {
 _PER_MEMORY = 100_000
 _RECOVERED = 500
 
-_WARM = 2000
-"""Emails after which no process is still finding its pace."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Backlogs whose drain is measured, each for so many seconds at most.
+
+    warm: emails after which no process is still finding its pace. least: of a size up to this, as many
+    backlogs as make so many emails: a single one would be over too soon.
+    """
+
+    sizes: Sequence[int]
+    seconds: float
+    warm: int = 2000
+    least: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +88,27 @@ def work(servers: Servers, name: str, results: Results, effort: Effort, *, with_
             results.add(measures.memory(group), name, mib * _PER_MEMORY / effort.waiting)
 
 
-def drain_sizes(servers: Servers, name: str, results: Results, sizes: list[int], *, seconds: float) -> None:
+def drain_sizes(servers: Servers, name: str, results: Results, sizes: Sizes) -> None:
     """What an email costs when so many wait."""
-    for size in sizes:
+    for size in sizes.sizes:
         with servers.running(name) as contender:
             contender.declare_queues()
-            contender.put_waiting(size)
-            with measuring.working_off(contender, ramp=min(size // 2, _WARM)):
-                run = measuring.drain(contender, groups=_groups(servers, contender), seconds=seconds)
+            run = _drain_size(servers, contender, size, sizes)
             results.add(measures.drained_of(size), name, run.rate)
             results.add(measures.cpu_of(size), name, _ours(run.cpu))
+
+
+def _drain_size(servers: Servers, contender: Contender, size: int, sizes: Sizes) -> Work:
+    """By workers that have warmed up on a part of it or, before small sizes, on others."""
+    is_small = size <= sizes.least
+    contender.put_waiting(sizes.warm if is_small else size)
+    with measuring.working_off(contender, ramp=sizes.warm):
+        groups = _groups(servers, contender)
+        if is_small:
+            return measuring.drain_again_and_again(
+                contender, count=size, times=sizes.least // size, groups=groups, seconds=sizes.seconds
+            )
+        return measuring.drain(contender, groups=groups, seconds=sizes.seconds)
 
 
 def recover(servers: Servers, name: str, results: Results, *, waiting: int) -> None:

@@ -12,7 +12,7 @@ from bench.comparison.__main__ import measure_ceilings
 from bench.comparison.contenders import PEERS
 from bench.comparison.results import Results
 from bench.comparison.run import Run
-from bench.comparison.sessions import Effort
+from bench.comparison.sessions import Effort, Sizes
 from bench.comparison.surroundings import Servers
 from stack.services import simulator_part
 from tests.harness.api import Api, email
@@ -65,6 +65,16 @@ def test_a_turn_has_a_figure_for_each_of_its_measures(servers: Servers, tmp_path
         assert len(figures[measures.cpu(others).name]) == 1
     written = json.loads(json.dumps(report.as_json(results, about={})))
     assert all(path.stat().st_size for path in plots.draw(Run.of(written), tmp_path / "plots"))
+
+
+def test_each_size_has_a_cost(servers: Servers) -> None:
+    """One whose backlogs are put there one after the other, and one that is long enough by itself."""
+    results = Results()
+    sizes = Sizes(sizes=[20, 1500], seconds=5, warm=30, least=60)
+    sessions.drain_sizes(servers, names.POSTROOM, results, sizes)
+    for size in sizes.sizes:
+        for measure in (measures.cpu_of(size), measures.drained_of(size)):
+            assert [value > 0 for value in results.values(measure)[names.POSTROOM]] == [True], measure
 
 
 def test_every_ceiling_has_a_figure(servers: Servers) -> None:
