@@ -1,7 +1,6 @@
 """What broker, store and HTTP allow at most: the parts of the job alone, each as bare as Python has it."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -77,7 +76,7 @@ def measure_calls(results: Results, *, simulator_url: str, folder: Path, seconds
 
 
 def measure_flask(results: Results, *, folder: Path, seconds: float) -> None:
-    """A constant answer under postroom's gunicorn: its worker class, as many processes and threads."""
+    """A constant answer under gunicorn's own threads, as the peers have them."""
     port = free_ports(1)[0]
     with _running(_constant_part(port, folder)):
         for connections in measures.CONNECTIONS:
@@ -200,13 +199,12 @@ def _static_part(port: int, folder: Path) -> Part:
 
 
 def _constant_part(port: int, folder: Path) -> Part:
-    environ = {**inherited_environment(), "POSTROOM_CONFIG": os.devnull, "API_PORT": str(port)}
+    environ = {**inherited_environment(), "API_PORT": str(port)}
     around = Surroundings(environ=environ, logs=folder, owner=str(folder))
-    worker = ("--worker-class", "api.gunicorn_worker.PatientWorker")
     return around.part(
         "constant answer",
         "gunicorn",
-        *("-c", "bench/peers/gunicorn_conf.py", *worker, "bench.comparison.constant_app:create_app()"),
+        *("-c", "bench/peers/gunicorn_conf.py", "bench.comparison.constant_app:create_app()"),
         env={},
         ready_url=f"http://{LOOPBACK}:{port}/readyz",
         is_ready=answers_ok,

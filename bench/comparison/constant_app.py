@@ -5,12 +5,9 @@ from flask.typing import ResponseReturnValue
 
 _ANSWER = b'{"status":"accepted","request_id":"01a201dd-46e8-75da-aeb0-7ae16905b066"}'
 
-_MOST_BODY = 1024 * 1024
-
 
 def create_app() -> Flask:
     app = Flask("constant")
-    app.config["MOST_BODY"] = lambda _path: _MOST_BODY  # postroom's worker asks for it
 
     @app.post("/send")
     def send() -> ResponseReturnValue:
