@@ -1,7 +1,7 @@
 """gunicorn for the peers and for the constant answer, with postroom's figures where they are choices.
 
-Others were tried, of the workers, too: 8 to 32 threads, 1 to 3 processes, Celery with a prefetch multiplier of 4.
-They changed what an email costs by less than a tenth either way.
+Others were tried, of the workers, too: 8 to 32 threads, 1 to 3 processes, Celery with a prefetch multiplier
+of 4. They changed what an email costs by less than a tenth either way.
 """
 
 import os
