@@ -52,7 +52,10 @@ class FastPath:
         }
 
     def begin(self, request: PlainRequest, *, remote: str) -> Begun | None:
-        """None, and nothing has happened: the request goes the ordinary way. remote: where it comes from."""
+        """None, and nothing has happened: the request goes the ordinary way. Else ``commit`` is to follow.
+
+        remote: where it comes from.
+        """
         way = self._ways.get(request.path)
         if way is None or len(request.body) > self._parts.config.api.max_body_bytes:
             return None
@@ -60,6 +63,12 @@ class FastPath:
             return way(request, remote)
         except Exception:  # also what is unexpected: there it meets the ordinary way's handler
             return None
+
+    def commit(self) -> None:
+        """Have all that was begun committed. Once for what came together, so that it is written together."""
+        self._parts.accept.wake()
+        self._parts.accept_once.wake()
+        self._parts.record.wake()
 
     def _send(self, request: PlainRequest, remote: str) -> Begun | None:
         caller = self._caller(request, remote)

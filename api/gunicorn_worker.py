@@ -128,6 +128,7 @@ class PatientWorker(ThreadWorker):
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         assert timeout is not None  # gunicorn's loop has to tell that it is alive
         super().wait_for_and_dispatch_events(max(0.0, min(timeout, self._commits.seconds_left())))
+        self._fast_path.commit()
         for conn, told in self._commits.overdue():
             self._answer(conn, told)
 

@@ -20,6 +20,7 @@ LINE_BREAKS = "\r\n\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 
 _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 """Before the @, where there can be no doubt: such an address is valid if its domain is."""
+_LINE_BREAK = re.compile(f"[{LINE_BREAKS}]")
 
 # In patterns, which mean the same to ECMA-262 and to Python. Blanks are what str.strip() takes for blank.
 _BREAKS = r"\u0000\u000a-\u000d\u001c-\u001e\u0085\u2028\u2029"
@@ -60,7 +61,7 @@ class Text(fields.Field[str]):
             raise self.make_error("empty")
         if self._most is not None and len(value) > self._most:
             raise self.make_error("long", most=self._most)
-        if self._one_line and any(char in value for char in LINE_BREAKS):
+        if self._one_line and _LINE_BREAK.search(value):
             raise self.make_error("line_break")
         try:
             value.encode()

@@ -153,12 +153,13 @@ def verify(raw: bytes, signature: str | None, *, secrets: tuple[str, ...]) -> No
     given = (signature or "").encode("utf-8", "replace")
     valid = False
     for secret in secrets:
-        digest = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+        digest = hmac.digest(secret.encode(), raw, "sha256").hex()
         valid |= hmac.compare_digest(f"sha256={digest}".encode(), given)
     if not valid:
         raise NotAuthenticated("missing or wrong X-Signature")
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _EVENT = Loader(MailDeliveryEventSchema())
 
 
@@ -170,7 +171,7 @@ def parse_events(raw: bytes) -> list[ProviderEvent]:
     except ValidationError as error:
         raise InvalidRequest(_fault(error)) from None
     try:
-        content = json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        content = _CANONICAL.encode(parsed).encode()
     except UnicodeEncodeError:
         raise InvalidRequest("body has characters that are not valid Unicode") from None
     return [

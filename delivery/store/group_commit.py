@@ -92,23 +92,27 @@ class GroupCommit(Generic[Item, Result]):
         if size > LARGE:
             return self._commit_alone(item, size)
         future = self.submit(item)
+        self.wake()
         try:
             return future.result(timeout=max(0.0, within.total_seconds()))
         except TimeoutError:
             raise give_up(future) from None
 
     def submit(self, item: Item) -> Future[Result]:
-        """Commit one item, which should not be large, and don't wait for it.
+        """Put one item, which should not be large, with those that wait. It is committed after ``wake``.
 
         The future ends as ``commit`` does, in the committing thread. Whoever waits no longer gives it up.
         """
         future: Future[Result] = Future()
-        waiting = Waiting(item, self._size(item), self._count(item), future)
-        with self._wake:
-            self._waiting.append(waiting)
-            self._start()
-            self._wake.notify()
+        self._waiting.append(Waiting(item, self._size(item), self._count(item), future))
         return future
+
+    def wake(self) -> None:
+        """Have what was submitted committed. Never waits; once for many items is cheaper than once for each."""
+        if self._waiting:
+            with self._wake:
+                self._start()
+                self._wake.notify()
 
     def _commit_alone(self, item: Item, size: int) -> Result:
         with calls_within(time_to_write(size)):

@@ -38,6 +38,7 @@ def _begin(
     begun = fast_path.begin(request, remote=remote)
     if begun is None:
         return None
+    fast_path.commit()
     return begun.tell(begun.commit.exception(timeout=AGES) or begun.commit.result())
 
 
