@@ -70,6 +70,9 @@ MOST_OF_BATCHES = 100
 """Emails in one call: as many as a batch may have. Several batches together would run into a timeout where
 the store is slow, and none would gain by the others."""
 
+RECORDING_PAUSE = timedelta(milliseconds=10)
+"""Between two calls that store provider events: a provider minds no hundredth of a second."""
+
 CONSUMERS_STORE_TIMEOUT = timedelta(seconds=5)
 
 
@@ -315,7 +318,9 @@ def join_api(config: Config, *, store: Store, make_publisher: Callable[[], Publi
         accept_named=GroupCommit(
             named, name="accepting under own ids", size=lambda email: email.request.content.size
         ),
-        record=GroupCommit(record, name="recording", size=lambda event: len(event.raw)),
+        record=GroupCommit(
+            record, name="recording", size=lambda event: len(event.raw), pause=RECORDING_PAUSE
+        ),
     )
 
 

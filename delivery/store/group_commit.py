@@ -4,6 +4,7 @@ A lone item waits for nothing; a thousand that arrive during one round trip shar
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -58,7 +59,9 @@ class GroupCommit(Generic[Item, Result]):
     hears; what it raises reaches every caller of that batch. Start it after a fork, never before.
 
     size: about how many bytes an item has, where that may be many. count: how many documents it becomes, and
-    most: how many of these are written in one call, unless a single item has more.
+    most: how many of these are written in one call, unless a single item has more. pause: from the end of a
+    call to the next one, where nobody minds waiting; the more come together, the less each costs. Who comes
+    after a pause waits for nothing.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class GroupCommit(Generic[Item, Result]):
         size: Callable[[Item], int] = _nothing,
         count: Callable[[Item], int] = _one,
         most: int = MAX_BATCH,
+        pause: timedelta = timedelta(0),
     ) -> None:
         self._write = write
         self._name = name
         self._size = size
         self._count = count
         self._most = most
+        self._pause = pause.total_seconds()
         self._waiting: deque[Waiting[Item, Result]] = deque()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -108,7 +113,7 @@ class GroupCommit(Generic[Item, Result]):
         return future
 
     def wake(self) -> None:
-        """Have what was submitted committed. Never waits; once for many items is cheaper than once for each."""
+        """Have what was submitted committed. Never waits. Once for many costs less than once for each."""
         if self._waiting:
             with self._wake:
                 self._start()
@@ -141,6 +146,7 @@ class GroupCommit(Generic[Item, Result]):
                         each.future.set_exception(result)
                     else:
                         each.future.set_result(result)
+            time.sleep(self._pause)
 
     def _take(self) -> list[Waiting[Item, Result]]:
         batch: list[Waiting[Item, Result]] = []

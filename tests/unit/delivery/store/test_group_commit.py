@@ -217,3 +217,25 @@ def test_a_large_items_error_reaches_its_caller() -> None:
     )
     with pytest.raises(NotStored):
         group.commit(1, within=LONG)
+
+
+def test_what_is_submitted_is_written_together_once_it_is_woken() -> None:
+    writes = Writes()
+    group = GroupCommit(writes, name="test")
+    futures = [group.submit(item) for item in range(3)]
+    assert writes.batches == []
+    group.wake()
+    assert [future.result(timeout=60) for future in futures] == ["wrote 0", "wrote 1", "wrote 2"]
+    assert writes.batches == [[0, 1, 2]]
+
+
+def test_what_comes_in_the_pause_after_a_write_shares_the_next() -> None:
+    writes = Writes()
+    group = GroupCommit(writes, name="test", pause=timedelta(seconds=1))
+    assert group.commit(0, within=LONG) == "wrote 0"
+    futures = []
+    for item in (1, 2, 3):
+        futures.append(group.submit(item))
+        group.wake()
+    assert [future.result(timeout=60) for future in futures] == ["wrote 1", "wrote 2", "wrote 3"]
+    assert writes.batches == [[0], [1, 2, 3]]
