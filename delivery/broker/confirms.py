@@ -1,129 +1,128 @@
-"""Publish a batch on a channel with confirms: one write, and one future for all its verdicts.
+"""Publish batches on a channel with confirms: one write, and one future for all the verdicts of a batch.
 
-This is the one place that reaches below the methods of aiormq's channel, whose own publish is a coroutine, a
-future, two deadlines and five callbacks for each message. It takes part in that channel's books: the count of
-what was published (``delivery_tag``), who awaits which confirm (``confirmations``), and whose a returned
-message is (``message_id_delivery_tag``). aiormq's reader does the rest.
+Nobody else publishes on that channel. What the broker says of its messages comes from the connection's sieve
+(sifting.py), past aiormq, whose own publish is a coroutine, a future, two deadlines and five callbacks each.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import cast
 
-from aiormq import Channel
-from aiormq.abc import ChannelFrame
-
-from delivery.broker.frames import Frames
+from delivery.broker.frames import Frames, number_of
+from delivery.broker.sifting import Sieve
 from delivery.use_cases.messages import Outgoing, Verdict
 
 log = logging.getLogger(__name__)
 
 
 class ConfirmingChannel:
-    """A channel, and the frames that it publishes messages in."""
+    """A channel that is open and in confirm mode, from here to its close; then there is another one.
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self._frames = Frames(channel.number, max_body=channel.max_content_size)
-
-    def batch(self, messages: Sequence[Outgoing]) -> "Batch":
-        return Batch(messages, channel=self.channel, frames=self._frames)
-
-
-class Batch:
-    """Messages that are published together, and their verdicts, in order, as they come in.
-
-    What can't be encoded is refused from the first: it spoils no other's verdict.
+    It counts what it publishes as the broker does: the first message is number 1.
     """
 
-    def __init__(self, messages: Sequence[Outgoing], *, channel: Channel, frames: Frames) -> None:
-        self.verdicts = [Verdict.UNKNOWN] * len(messages)
-        self._channel = channel
-        self._frames: list[bytes] = []
-        self._sent: list[tuple[int, str | None]] = []
-        self._open = 0
-        self._last: asyncio.Future[None]
-        at = datetime.now(UTC)
+    def __init__(self, number: int, *, max_body: int, sieve: Sieve) -> None:
+        """max_body: how much of a body one frame may carry. Raises ConnectionError if it is closed again."""
+        self._frames = Frames(number, max_body=max_body)
+        self._writer = sieve.writer
+        self._published = 0
+        self._open: list[_Batch] = []
+        self.is_closed = False
+        sieve.confirm(number, self)
+
+    async def publish(self, messages: Sequence[Outgoing], verdicts: list[Verdict]) -> bool:
+        """Write all, and wait for the last verdict; False if there was nothing to write.
+
+        verdicts: of each message, unknown at first. They are filled in as they come, so that those which came
+        stand when the wait is cut short. What can't be encoded is refused at once, and spoils no other's.
+        Raises ConnectionError when the channel ends.
+        """
+        if self.is_closed or self._writer.is_closing():
+            raise ConnectionError("the channel is closed")
+        first = self._published + 1
+        frames, places = self._marshalled(messages, verdicts)
+        if not frames:
+            return False
+        batch = _Batch(first, places, verdicts)
+        self._open.append(batch)
+        try:
+            self._writer.write(b"".join(frames))
+            await batch.is_settled
+        finally:
+            self._open.remove(batch)  # what is said of it from now on, nobody hears
+        return True
+
+    def _marshalled(
+        self, messages: Sequence[Outgoing], verdicts: list[Verdict]
+    ) -> tuple[list[bytes], list[int]]:
+        frames, places, at = [], [], datetime.now(UTC)
         for place, message in enumerate(messages):
-            message_id = frames.next_id()
             try:
-                self._frames.append(frames.marshal(message, message_id=message_id, at=at))
+                frames.append(self._frames.marshal(message, number=self._published + 1, at=at))
             except Exception as error:
                 log.error("publish failed exchange=%s error=%s", message.exchange, type(error).__name__)
-                self.verdicts[place] = Verdict.REFUSED
+                verdicts[place] = Verdict.REFUSED
             else:
-                self._sent.append((place, message_id if message.mandatory else None))
+                self._published += 1
+                places.append(place)
+        return frames, places
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing of it can be published."""
-        return not self._sent
+    def confirmed(self, tag: int, *, multiple: bool) -> None:
+        self._settle(tag, Verdict.CONFIRMED, multiple=multiple)
 
-    async def publish(self) -> None:
-        """Write all, and wait for the last verdict. When that is cut short, the verdicts that came stand.
+    def refused(self, tag: int, *, multiple: bool) -> None:
+        self._settle(tag, Verdict.REFUSED, multiple=multiple)
 
-        Raises what ends the channel.
-        """
-        if self.is_empty:
+    def _settle(self, tag: int, verdict: Verdict, *, multiple: bool) -> None:
+        for batch in self._open:
+            batch.settle(tag, verdict, multiple=multiple)
+
+    def returned(self, message_id: str) -> None:
+        number = number_of(message_id)
+        for batch in self._open:
+            batch.note_returned(number)
+
+    def close(self) -> None:
+        self.is_closed = True
+        for batch in self._open:
+            batch.give_up()
+
+
+class _Batch:
+    """Messages that were published together. Their numbers follow each other; ``places`` are those of their
+    verdicts."""
+
+    __slots__ = ("_first", "_has_verdict", "_left", "_places", "_verdicts", "is_settled")
+
+    def __init__(self, first: int, places: Sequence[int], verdicts: list[Verdict]) -> None:
+        self._first = first
+        self._places = places
+        self._verdicts = verdicts
+        self._has_verdict = bytearray(len(places))
+        self._left = len(places)
+        self.is_settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, tag: int, verdict: Verdict, *, multiple: bool) -> None:
+        last = tag - self._first
+        if last < 0 or (last >= len(self._places) and not multiple):
             return
-        channel = self._channel
-        try:
-            async with channel.lock:
-                await channel.write_queue.put(ChannelFrame(b"".join(self._frames), should_close=False))
-                last = self._enter()  # without a break since the write: no verdict comes before
-            await last
-        finally:
-            self._open = 0
-            for _, message_id in self._sent:
-                channel.message_id_delivery_tag.pop(message_id or "", None)
+        for index in range(0 if multiple else last, min(last + 1, len(self._places))):
+            if not self._has_verdict[index]:
+                self._has_verdict[index] = True
+                self._left -= 1
+                place = self._places[index]
+                if self._verdicts[place] is Verdict.UNKNOWN:
+                    self._verdicts[place] = verdict
+        if self._left == 0 and not self.is_settled.done():
+            self.is_settled.set_result(None)
 
-    def _enter(self) -> "asyncio.Future[None]":
-        """Into the channel's books, as published and as waited for; returns what the last verdict ends."""
-        channel = self._channel
-        self._open = len(self._sent)
-        self._last = channel.create_future()  # the channel's end ends it
-        for place, message_id in self._sent:
-            channel.delivery_tag += 1
-            # It is called as the future is that belongs there.
-            confirmation = cast("asyncio.Future[None]", _Confirmation(self, place))
-            channel.confirmations[channel.delivery_tag] = confirmation
-            if message_id is not None:
-                channel.message_id_delivery_tag[message_id] = channel.delivery_tag
-        return self._last
+    def note_returned(self, number: int) -> None:
+        """It had no route. The broker confirms it all the same, right after."""
+        index = number - self._first
+        if 0 <= index < len(self._places):
+            self._verdicts[self._places[index]] = Verdict.REFUSED
 
-    @property
-    def is_over(self) -> bool:
-        return self._open == 0
-
-    def settle(self, place: int, verdict: Verdict) -> None:
-        if self._open == 0:
-            return
-        self.verdicts[place] = verdict
-        self._open -= 1
-        if self._open == 0 and not self._last.done():
-            self._last.set_result(None)
-
-
-class _Confirmation:
-    """Awaits the verdict of one message: what aiormq asks of a future, in a tenth of the time."""
-
-    __slots__ = ("_batch", "_place")
-
-    def __init__(self, batch: Batch, place: int) -> None:
-        self._batch = batch
-        self._place = place
-
-    def done(self) -> bool:
-        """Whether its verdict comes too late. Else it is the first one: aiormq forgets whom it told."""
-        return self._batch.is_over
-
-    cancelled = done
-
-    def set_result(self, _: object) -> None:
-        self._batch.settle(self._place, Verdict.CONFIRMED)
-
-    def set_exception(self, _: BaseException) -> None:
-        """Nacked, or returned as unroutable."""
-        self._batch.settle(self._place, Verdict.REFUSED)
+    def give_up(self) -> None:
+        if not self.is_settled.done():
+            self.is_settled.set_exception(ConnectionError("the channel was closed"))

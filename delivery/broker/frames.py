@@ -21,7 +21,7 @@ MAX_KINDS = 4096
 """Remembered. A kind is an exchange, a key and a few properties: a few for each lane of each tenant."""
 
 _ID_PREFIX = 12
-_ID_LENGTH = _ID_PREFIX + 8
+_ID_LENGTH = _ID_PREFIX + 16
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _FRAME_END = b"\xce"
 _METHOD_AND_WEIGHT = 7 + 4
@@ -45,7 +45,7 @@ class _Template:
 
 class Frames:
     """The frames of one channel. Every message gets a ``message_id`` of its own: by it alone the broker says
-    which one had no route, and two in flight with one id would swap their verdicts."""
+    which one had no route."""
 
     def __init__(self, channel: int, *, max_body: int) -> None:
         """max_body: how much of a body one frame may carry."""
@@ -54,14 +54,13 @@ class Frames:
         self._body_head = b"\x03" + channel.to_bytes(2)
         self._templates: dict[_Kind, _Template] = {}
         self._prefix = uuid4().hex[:_ID_PREFIX]
-        self._count = 0
 
-    def next_id(self) -> str:
-        self._count = (self._count + 1) & 0xFFFFFFFF
-        return f"{self._prefix}{self._count:08x}"
+    def marshal(self, message: Outgoing, *, number: int, at: datetime) -> bytes:
+        """number: of the message, among all that are published on the channel.
 
-    def marshal(self, message: Outgoing, *, message_id: str, at: datetime) -> bytes:
-        """Raises ValueError, TypeError or struct.error for what AMQP has no room for."""
+        Raises ValueError, TypeError or struct.error for what AMQP has no room for.
+        """
+        message_id = f"{self._prefix}{number:016x}"
         if message.headers or message.correlation_id is not None:
             return self._head(message, message_id=message_id, at=at) + self._bodies(message.body)
         kind = (
@@ -117,6 +116,11 @@ class Frames:
             return b"".join((self._body_head, _UINT32.pack(len(body)), body, _FRAME_END))
         parts = (body[start : start + self._max_body] for start in range(0, len(body), self._max_body))
         return b"".join(marshal(ContentBody(part), self._channel) for part in parts)
+
+
+def number_of(message_id: str) -> int:
+    """The number that a message was marshalled with."""
+    return int(message_id[_ID_PREFIX:], 16)
 
 
 def _publish(message: Outgoing) -> spec.Basic.Publish:

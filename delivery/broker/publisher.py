@@ -7,9 +7,16 @@ from collections.abc import Sequence
 
 from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
 from aiormq import Channel
+from aiormq.abc import AbstractChannel
 
 from delivery.broker.confirms import ConfirmingChannel
-from delivery.broker.connection import CONNECTION_ERRORS, RECONNECT_INTERVAL, connect, is_own_cancellation
+from delivery.broker.connection import (
+    CONNECTION_ERRORS,
+    RECONNECT_INTERVAL,
+    Connection,
+    connect,
+    is_own_cancellation,
+)
 from delivery.use_cases.messages import Outgoing, Verdict
 from topology.declare import TopologyMismatch, declare
 from topology.definition import with_tenants
@@ -42,9 +49,9 @@ class Publisher:
         self._url = url
         self._name = name
         self._topology = topology
-        self._connection: AbstractRobustConnection | None = None
+        self._connection: Connection | None = None
         self._channel: AbstractRobustChannel | None = None
-        self._confirming: ConfirmingChannel | None = None
+        self._confirming: tuple[AbstractChannel, ConfirmingChannel] | None = None
         self._known_lanes = set(LANES)
         self._declaring_lane = asyncio.Lock()
         self._redeclaring: asyncio.Task[None] | None = None
@@ -69,6 +76,7 @@ class Publisher:
             and self._connection is not None
             and self._connection.connected.is_set()
             and not self._channel.is_closed
+            and not self._is_closing()
         )
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Verdict]:
@@ -135,10 +143,9 @@ class Publisher:
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 if new_lane is not None:
                     await self._declare_lane(new_lane)
-                batch = (await self._confirming_channel()).batch(messages)
-                verdicts = batch.verdicts  # they are filled in as they come
-                await batch.publish()
-            self.is_stalled = self.is_stalled and batch.is_empty
+                channel = await self._confirming_channel()
+                if await channel.publish(messages, verdicts):
+                    self.is_stalled = False
         except TimeoutError:
             self.is_stalled = True
         except CONNECTION_ERRORS:
@@ -179,13 +186,25 @@ class Publisher:
                 self._known_lanes.add(key)
 
     async def _confirming_channel(self) -> ConfirmingChannel:
-        """The channel below aio-pika's, which is another one after each reconnection."""
+        """Of the channel below aio-pika's, which is another one after each reconnection."""
         assert self._channel is not None
+        assert self._connection is not None
         channel = await self._channel.get_underlay_channel()
-        assert isinstance(channel, Channel)
-        if self._confirming is None or self._confirming.channel is not channel:
-            self._confirming = ConfirmingChannel(channel)
-        return self._confirming
+        if self._confirming is None or self._confirming[0] is not channel:
+            assert isinstance(channel, Channel)
+            sieve = self._connection.routes.sieve
+            if channel.is_closed or sieve is None:
+                raise ConnectionError("the channel is closed")
+            confirming = ConfirmingChannel(channel.number, max_body=channel.max_content_size, sieve=sieve)
+            self._confirming = channel, confirming
+        return self._confirming[1]
+
+    def _is_closing(self) -> bool:
+        """Whether the broker has closed the channel and aiormq does not know it yet."""
+        if self._confirming is None:
+            return False
+        channel, confirming = self._confirming
+        return confirming.is_closed and not channel.is_closed
 
     def _reconnected(self, *_: object) -> None:
         """A broker that comes back may come back empty."""

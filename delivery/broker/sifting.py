@@ -1,17 +1,18 @@
-"""Takes deliveries out of what the broker sends, before aiormq makes frames, tasks and messages of it.
+"""Takes deliveries and confirms out of what the broker sends, before aiormq makes frames and tasks of it.
 
-A connection under load gets little else than deliveries, and aio-pika spends a quarter of a millisecond on
-each. What isn't a delivery to a consumer that is known here goes on to aiormq as it came; so whatever it does
-with channels, confirms and heartbeats stays its own.
+A connection under load gets little else, and aio-pika spends a quarter of a millisecond on each delivery.
+What isn't for a consumer or a publisher that is known here goes on to aiormq as it came; so whatever it does
+with connections, channels and heartbeats stays its own.
 """
 
 import asyncio
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from pamqp.header import ContentHeader
 from yarl import URL
 
 from delivery.broker.delivery import Channel, Delivery, Writer
@@ -29,16 +30,33 @@ Taker = Callable[[Delivery], None]
 _FRAME = struct.Struct(">BHI")
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _KINDS = frozenset({_METHOD, _HEADER, _BODY, 8})
-_DELIVER = (60 << 16 | 60).to_bytes(4)
+_RETURN, _DELIVER, _ACK, _NACK = ((60 << 16 | method).to_bytes(4) for method in (50, 60, 80, 120))
+_OPENED = (20 << 16 | 11).to_bytes(4)
 _RENEWALS = frozenset((20 << 16 | method).to_bytes(4) for method in (11, 40, 41))
-"""channel.open-ok, close and close-ok: what is delivered from then on has tags of its own."""
+"""channel.open-ok, close and close-ok: what is delivered or confirmed from then on has tags of its own."""
+
+
+class Confirms(Protocol):
+    """Who published on a channel. Each must return at once, and not raise."""
+
+    def confirmed(self, tag: int, *, multiple: bool) -> None: ...
+
+    def refused(self, tag: int, *, multiple: bool) -> None: ...
+
+    def returned(self, message_id: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Routes(TransportFactory):
-    """Who takes what is delivered, by consumer tag, however often the connection is made again."""
+    """Who takes what is delivered, by consumer tag, however often the connection is made again.
+
+    sieve: the present connection's, or the last one's.
+    """
 
     def __init__(self) -> None:
         self._takers: dict[bytes, Taker] = {}
+        self.sieve: Sieve | None = None
 
     def add(self, consumer_tag: str, taker: Taker) -> None:
         """taker: must return at once, and not raise. Add it before the broker knows the tag."""
@@ -52,7 +70,8 @@ class Routes(TransportFactory):
         """Connect, for aiormq."""
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **kwargs)
-        return SiftedReader(reader, Sieve(self._takers, writer)), writer
+        self.sieve = Sieve(self._takers, writer)
+        return SiftedReader(reader, self.sieve), writer
 
 
 class SiftedReader(asyncio.StreamReader):
@@ -97,19 +116,27 @@ class Sieve:
 
     def __init__(self, takers: dict[bytes, Taker], writer: Writer) -> None:
         self._takers = takers
-        self._writer = writer
+        self.writer = writer
         self._partial = b""
         self._is_amqp = True
         self._channels: dict[int, Channel] = {}
         self._begun: dict[int, _Begun] = {}
+        self._opened: set[int] = set()
+        self._confirms: dict[int, Confirms] = {}
         self._beat_at = float("-inf")
         self.passed = bytearray()
 
     def close(self) -> None:
         """The connection is gone, and what it delivered goes to others."""
-        for channel in self._channels.values():
-            channel.close()
-        self._channels.clear()
+        for number in {*self._channels, *self._confirms}:
+            self._renew(number)
+        self._opened.clear()
+
+    def confirm(self, number: int, confirms: Confirms) -> None:
+        """Tell it what becomes of what is published on a channel. Raises ConnectionError if none is open."""
+        if number not in self._opened:
+            raise ConnectionError("the channel is closed")
+        self._confirms[number] = confirms
 
     def feed(self, data: bytes, *, now: float) -> None:
         """Take the deliveries out of the next bytes. now: seconds of a monotonic clock."""
@@ -155,21 +182,39 @@ class Sieve:
             return False
         if begun.missing <= 0:
             del self._begun[number]
-            begun.deliver()
+            begun.end()
         return True
 
     def _take_method(self, number: int, data: bytes, start: int) -> bool:
         method = data[start : start + 4]
-        if method != _DELIVER:
-            if method in _RENEWALS:
-                self._renew(number)
+        if method == _DELIVER:
+            return self._take_delivery(number, data, start)
+        if method in _RENEWALS:
+            self._renew(number)
+            if method == _OPENED:
+                self._opened.add(number)
             return False
+        confirms = self._confirms.get(number)
+        return confirms is not None and self._take_confirm(confirms, number, data, start)
+
+    def _take_confirm(self, confirms: Confirms, number: int, data: bytes, start: int) -> bool:
+        method = data[start : start + 4]
+        if method == _RETURN:
+            self._begun[number] = _Returned(confirms)
+            return True
+        if method not in (_ACK, _NACK):
+            return False
+        tell = confirms.confirmed if method == _ACK else confirms.refused
+        tell(int.from_bytes(data[start + 4 : start + 12]), multiple=bool(data[start + 12] & 1))
+        return True
+
+    def _take_delivery(self, number: int, data: bytes, start: int) -> bool:
         tag_end = start + 5 + data[start + 4]
         taker = self._takers.get(data[start + 5 : tag_end])
         if taker is None:
             return False
         key_at = tag_end + 10 + data[tag_end + 9]  # behind the delivery tag, a bit and the exchange
-        self._begun[number] = _Begun(
+        self._begun[number] = _Delivered(
             taker,
             self._channel(number),
             tag=int.from_bytes(data[tag_end : tag_end + 8]),
@@ -181,43 +226,61 @@ class Sieve:
     def _channel(self, number: int) -> Channel:
         channel = self._channels.get(number)
         if channel is None:
-            channel = self._channels[number] = Channel(number, self._writer)
+            channel = self._channels[number] = Channel(number, self.writer)
         return channel
 
     def _renew(self, number: int) -> None:
         self._begun.pop(number, None)
-        channel = self._channels.pop(number, None)
+        self._opened.discard(number)
+        channel, confirms = self._channels.pop(number, None), self._confirms.pop(number, None)
         if channel is not None:
             channel.close()
+        if confirms is not None:
+            confirms.close()
 
 
 class _Begun:
-    """A delivery whose content is still to come. missing: bytes of its body."""
+    """A message whose content is still to come. missing: bytes of its body."""
 
-    __slots__ = (
-        "_channel",
-        "_redelivered",
-        "_routing_key",
-        "_tag",
-        "_taker",
-        "bodies",
-        "header",
-        "missing",
-    )
+    __slots__ = ("bodies", "header", "missing")
+
+    def __init__(self) -> None:
+        self.header = b""
+        self.bodies: list[bytes] = []
+        self.missing = 0
+
+    def end(self) -> None:
+        """It is whole."""
+        raise NotImplementedError
+
+
+class _Returned(_Begun):
+    __slots__ = ("_confirms",)
+
+    def __init__(self, confirms: Confirms) -> None:
+        super().__init__()
+        self._confirms = confirms
+
+    def end(self) -> None:
+        header = ContentHeader()
+        header.unmarshal(self.header)
+        self._confirms.returned(header.properties.message_id or "")
+
+
+class _Delivered(_Begun):
+    __slots__ = ("_channel", "_redelivered", "_routing_key", "_tag", "_taker")
 
     def __init__(
         self, taker: Taker, channel: Channel, *, tag: int, redelivered: bool, routing_key: bytes
     ) -> None:
+        super().__init__()
         self._taker = taker
         self._channel = channel
         self._tag = tag
         self._redelivered = redelivered
         self._routing_key = routing_key
-        self.header = b""
-        self.bodies: list[bytes] = []
-        self.missing = 0
 
-    def deliver(self) -> None:
+    def end(self) -> None:
         self._channel.note(self._tag)
         delivery = Delivery(
             self._channel,

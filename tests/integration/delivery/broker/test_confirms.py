@@ -1,17 +1,18 @@
-"""A batch on a channel with confirms, against a real broker: what aiormq's channel is relied on for."""
+"""Batches on a channel with confirms, against a real broker: each message's verdict is its own."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aio_pika
 import pytest
-from aio_pika.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
 from aiormq import Channel
 from pamqp.common import FieldTable
 
 from delivery.broker.confirms import ConfirmingChannel
+from delivery.broker.connection import connect
 from delivery.use_cases.messages import Outgoing, Verdict
 from tests.harness.broker import VirtualHost
 from tests.integration.topology.conftest import declare_on
@@ -27,11 +28,19 @@ TOO_LONG = Outgoing(exchange=names.EMAIL_EXCHANGE, routing_key="x" * 256, body=b
 
 @asynccontextmanager
 async def confirming(url: str) -> AsyncIterator[ConfirmingChannel]:
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel(on_return_raises=True)
-        below = await channel.get_underlay_channel()
-        assert isinstance(below, Channel)
-        yield ConfirmingChannel(below)
+    async with await connect(url, name="test") as connection:
+        channel = await (await connection.channel()).get_underlay_channel()
+        assert isinstance(channel, Channel)
+        assert connection.routes.sieve is not None
+        yield ConfirmingChannel(
+            channel.number, max_body=channel.max_content_size, sieve=connection.routes.sieve
+        )
+
+
+async def published(confirming: ConfirmingChannel, messages: Sequence[Outgoing]) -> list[Verdict]:
+    verdicts = [U] * len(messages)
+    assert await confirming.publish(messages, verdicts)
+    return verdicts
 
 
 @pytest.fixture
@@ -40,22 +49,32 @@ def declared(vhost: VirtualHost) -> VirtualHost:
     return vhost
 
 
-def test_verdicts_are_each_messages_own_and_leave_nothing_behind(
+def test_verdicts_are_each_messages_own_and_none_reaches_aiormq(
     declared: VirtualHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     messages = [DEAD, NOWHERE, TOO_LONG, DEAD, NOWHERE] * 100
 
-    async def publish() -> tuple[list[Verdict], ...]:
+    async def publish() -> list[list[Verdict]]:
         async with confirming(declared.url) as confirms:
-            first, second = confirms.batch(messages), confirms.batch(messages[::-1])
-            await asyncio.gather(first.publish(), second.publish())
-            assert not confirms.channel.confirmations
-            assert not confirms.channel.message_id_delivery_tag
-            return first.verdicts, second.verdicts
+            return await asyncio.gather(
+                published(confirms, messages),
+                published(confirms, messages[::-1]),
+                *(published(confirms, [DEAD]) for _ in range(10)),
+            )
 
     verdicts = [C, R, R, C, R] * 100
-    assert asyncio.run(publish()) == (verdicts, verdicts[::-1])
+    assert asyncio.run(publish()) == [verdicts, verdicts[::-1], *[[C]] * 10]
     assert not [record for record in caplog.records if record.name.startswith("aiormq")]
+
+
+def test_what_can_all_not_be_encoded_is_not_published(declared: VirtualHost) -> None:
+    async def publish() -> list[Verdict]:
+        async with confirming(declared.url) as confirms:
+            verdicts = [U, U]
+            assert not await confirms.publish([TOO_LONG] * 2, verdicts)
+            return verdicts + await published(confirms, [DEAD])
+
+    assert asyncio.run(publish()) == [R, R, C]
 
 
 def test_what_a_full_queue_nacks_is_refused(vhost: VirtualHost) -> None:
@@ -69,9 +88,7 @@ def test_what_a_full_queue_nacks_is_refused(vhost: VirtualHost) -> None:
             }
             await channel.declare_queue("full", durable=True, arguments=limits)
         async with confirming(vhost.url) as confirms:
-            batch = confirms.batch([Outgoing(exchange="", routing_key="full", body=b"{}")] * 5)
-            await batch.publish()
-            return batch.verdicts
+            return await published(confirms, [Outgoing(exchange="", routing_key="full", body=b"{}")] * 5)
 
     assert asyncio.run(publish()) == [C, C, C, R, R]
 
@@ -83,9 +100,7 @@ def test_a_body_of_many_frames_arrives_whole(declared: VirtualHost) -> None:
 
     async def publish() -> list[Verdict]:
         async with confirming(declared.url) as confirms:
-            batch = confirms.batch([large])
-            await batch.publish()
-            return batch.verdicts
+            return await published(confirms, [large])
 
     assert asyncio.run(publish()) == [C]
     taken = declared.amqp.take(names.REJECTED_QUEUE)
@@ -100,31 +115,25 @@ def test_a_batch_that_nobody_awaits_any_more_spoils_no_later_one(
 
     async def publish() -> tuple[list[Verdict], ...]:
         async with confirming(declared.url) as confirms:
-            given_up, later = confirms.batch([DEAD] * 50), confirms.batch([DEAD, NOWHERE])
-            publishing = asyncio.create_task(given_up.publish())
-            await asyncio.sleep(0)  # its first turn
-            assert len(confirms.channel.confirmations) == 50
+            given_up = [U] * 50
+            publishing = asyncio.create_task(confirms.publish([DEAD] * 50, given_up))
+            await asyncio.sleep(0)  # its first turn: they are written
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
-            at_the_time = list(given_up.verdicts)
-            await later.publish()
-            assert given_up.verdicts == at_the_time
-            return at_the_time, later.verdicts
+            return given_up, await published(confirms, [DEAD, NOWHERE])
 
-    given_up, later = asyncio.run(publish())
-    assert given_up == [U] * 50
-    assert later == [C, R]
+    assert asyncio.run(publish()) == ([U] * 50, [C, R])
     assert not [record for record in caplog.records if record.name.startswith("aiormq")]
 
 
-def test_a_channel_that_the_broker_closes_ends_its_batches(declared: VirtualHost) -> None:
+def test_a_channel_that_the_broker_closes_ends_its_batches_and_takes_no_more(declared: VirtualHost) -> None:
     async def publish() -> list[Verdict]:
         async with confirming(declared.url) as confirms:
-            batch = confirms.batch([Outgoing(exchange="no.such.exchange", routing_key="k", body=b"{}")] * 3)
-            with pytest.raises(ChannelNotFoundEntity):
-                await batch.publish()
-            with pytest.raises(ChannelInvalidStateError):
-                await confirms.batch([DEAD]).publish()
-            return batch.verdicts
+            verdicts = [U] * 3
+            with pytest.raises(ConnectionError):
+                await confirms.publish([replace(DEAD, exchange="no.such.exchange")] * 3, verdicts)
+            with pytest.raises(ConnectionError):
+                await confirms.publish([DEAD], [U])
+            return verdicts
 
     assert asyncio.run(publish()) == [U] * 3

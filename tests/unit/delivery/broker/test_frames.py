@@ -14,7 +14,7 @@ from pamqp.frame import FrameTypes, unmarshal
 from pamqp.header import ContentHeader
 
 from delivery.broker import frames
-from delivery.broker.frames import Frames
+from delivery.broker.frames import Frames, number_of
 from delivery.use_cases.messages import Outgoing
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,9 +50,9 @@ def test_what_is_marshalled_says_what_was_to_be_published_the_first_time_and_aga
     message: Outgoing, channel: int
 ) -> None:
     marshalling = Frames(channel, max_body=MAX_BODY)
-    for body in (message.body, message.body[1:], message.body * 2):
-        message_id = marshalling.next_id()
-        raw = marshalling.marshal(replace(message, body=body), message_id=message_id, at=AT)
+    ids = set()
+    for number, body in enumerate((message.body, message.body[1:], message.body * 2), start=2**40):
+        raw = marshalling.marshal(replace(message, body=body), number=number, at=AT)
         publish, header, *bodies = _read(raw, channel=channel)
 
         assert isinstance(publish, commands.Basic.Publish)
@@ -61,7 +61,10 @@ def test_what_is_marshalled_says_what_was_to_be_published_the_first_time_and_aga
         assert isinstance(header, ContentHeader)
         assert header.body_size == len(body)
         properties = header.properties
-        assert (properties.message_id, properties.timestamp) == (message_id, AT)
+        assert properties.timestamp == AT
+        assert properties.message_id is not None
+        assert number_of(properties.message_id) == number
+        ids.add(properties.message_id)
         assert (properties.delivery_mode, properties.priority) == (2, message.priority)
         assert (properties.headers or {}) == message.headers
         assert (properties.content_type or None) == (message.content_type or None)
@@ -70,18 +73,19 @@ def test_what_is_marshalled_says_what_was_to_be_published_the_first_time_and_aga
         assert len(parts) == len(bodies)
         assert b"".join(parts) == body
         assert all(0 < len(part) <= MAX_BODY for part in parts)
+    assert len(ids) == 3
 
 
-def test_no_two_messages_have_one_id_of_whatever_channel() -> None:
-    one, other = Frames(1, max_body=MAX_BODY), Frames(1, max_body=MAX_BODY)
-    assert len({marshalling.next_id() for marshalling in (one, other) for _ in range(1000)}) == 2000
+def test_messages_of_two_channels_have_no_id_in_common() -> None:
+    one, other = (Frames(1, max_body=MAX_BODY).marshal(PLAIN, number=1, at=AT) for _ in range(2))
+    assert one != other
 
 
 def test_more_kinds_than_are_remembered_are_marshalled_all_the_same() -> None:
     marshalling = Frames(1, max_body=MAX_BODY)
     for number in range(frames.MAX_KINDS + 2):
         message = replace(PLAIN, routing_key=str(number))
-        raw = marshalling.marshal(message, message_id=marshalling.next_id(), at=AT)
+        raw = marshalling.marshal(message, number=1, at=AT)
         publish = next(_read(raw, channel=1))
         assert isinstance(publish, commands.Basic.Publish)
         assert publish.routing_key == str(number)
@@ -95,4 +99,4 @@ def test_more_kinds_than_are_remembered_are_marshalled_all_the_same() -> None:
 def test_what_amqp_has_no_room_for_is_an_error(message: Outgoing) -> None:
     marshalling = Frames(1, max_body=MAX_BODY)
     with pytest.raises((ValueError, TypeError, struct.error)):
-        marshalling.marshal(message, message_id=marshalling.next_id(), at=AT)
+        marshalling.marshal(message, number=1, at=AT)
