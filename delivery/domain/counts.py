@@ -9,11 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 
 from delivery.domain.emails import NewEmail
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.states import State, Status, fold
+
+_what_happened = attrgetter("tenant_id", "lane", "at", "was", "was_unreported", "state")
 
 
 class Bin(StrEnum):
@@ -111,16 +115,12 @@ def accepted(emails: Iterable[NewEmail]) -> Changes:
 
 
 def happened(happenings: Iterable[Happening], *, reports_deliveries: bool) -> Changes:
-    alike = Counter(
-        (each.tenant_id, each.lane, hour_of(each.at), each.was, each.was_unreported, each.state)
-        for each in happenings
-    )
     changes: Changes = {}
-    for (tenant_id, lane, hour, was, was_unreported, state), count in alike.items():
+    for (tenant_id, lane, at, was, was_unreported, state), alike in groupby(happenings, _what_happened):
         before = bin_of(was, reports_deliveries=reports_deliveries, is_unreported=was_unreported)
         after = bin_of(state, reports_deliveries=reports_deliveries)
         if before is not after:
-            place = Place(tenant_id, lane, hour)
+            place, count = Place(tenant_id, lane, hour_of(at)), len(list(alike))
             changes[place, before] = changes.get((place, before), 0) - count
             changes[place, after] = changes.get((place, after), 0) + count
     return changes

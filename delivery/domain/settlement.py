@@ -21,15 +21,13 @@ class DeathReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The write that an answer leads to, under the claim's token.
+    """The write that an answer leads to, under the claim's token: the same one for all emails that end alike.
 
     A settlement that owes a message raises ``gen`` by one, so that every older message is stale. was_called:
     False for an email that was claimed, and then ended without a call. waiting_since: set when the provider
     makes it wait for the first time.
     """
 
-    email_id: str
-    token: str
     state: State
     attempts: int
     waits: int
@@ -123,8 +121,6 @@ def _delay(
     if due_at - waiting_since > policy.max_wait:
         return _die(claimed, answer, reason=DeathReason.MAX_WAIT_EXCEEDED, attempts=attempts, now=now)
     return Settlement(
-        email_id=claimed.email_id,
-        token=claimed.token,
         state=State.RETRYING,
         attempts=attempts,
         waits=waits,
@@ -140,8 +136,6 @@ def _die(
     claimed: ClaimedEmail, answer: Answer, *, reason: DeathReason, attempts: int, now: datetime
 ) -> Settlement:
     return Settlement(
-        email_id=claimed.email_id,
-        token=claimed.token,
         state=State.DEAD,
         attempts=attempts,
         waits=claimed.waits,
@@ -162,8 +156,6 @@ def _end(
     last_error: str | None = None,
 ) -> Settlement:
     return Settlement(
-        email_id=claimed.email_id,
-        token=claimed.token,
         state=state,
         attempts=attempts,
         waits=claimed.waits,

@@ -56,8 +56,6 @@ def settle_unsent(claimed: ClaimedEmail, *, now: datetime) -> Settlement | None:
     if not has_expired(claimed, now=now):
         return None
     return Settlement(
-        email_id=claimed.email_id,
-        token=claimed.token,
         state=EXPIRED.state,
         attempts=claimed.attempts,
         waits=claimed.waits,

@@ -7,7 +7,6 @@ it writes under its token, so that a worker that lost its claim can't overwrite 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from pymongo.database import Database
 
@@ -131,24 +130,19 @@ class Claims:
 
         An email that was reported on meanwhile keeps the reported state.
         """
-        alike: dict[tuple[Any, ...], list[tuple[ClaimedEmail, Settlement]]] = defaultdict(list)
-        for claimed, settlement in settled:
-            alike[_likeness(claimed, settlement)].append((claimed, settlement))
         moved: set[str] = set()
         owed: list[OwedEmail] = []
         with store_errors():
-            for group in alike.values():
-                claimed, settlement = group[0]
-                emails = [email for email, _ in group]
-                fence = _fence(emails, gen=claimed.gen, states=_states_settled_by(settlement))
-                result = self._emails.update_many(fence, _settling(settlement, gen=claimed.gen))
+            for (gen, settlement), emails in _alike(settled).items():
+                fence = _fence(emails, gen=gen, states=_states_settled_by(settlement))
+                result = self._emails.update_many(fence, _settling(settlement, gen=gen))
                 email_ids = [email.email_id for email in emails]
                 is_whole = result.matched_count == len(emails)
                 moved.update(
                     email_ids if is_whole else self._moved_to(settlement.state, email_ids, at=settlement.at)
                 )
                 if settlement.owed is not None:
-                    owed += self._owing(email_ids, gen=claimed.gen + 1)
+                    owed += self._owing(email_ids, gen=gen + 1)
         return Written(moved=frozenset(moved), owed=owed)
 
     def _moved_to(self, state: State, email_ids: Sequence[str], *, at: datetime) -> list[str]:
@@ -198,21 +192,17 @@ def _states_settled_by(settlement: Settlement) -> list[str]:
     return [State.SUBMITTING.value] if settlement.state is State.UNCONFIRMED else _OPEN
 
 
-def _likeness(claimed: ClaimedEmail, settlement: Settlement) -> tuple[Any, ...]:
-    return (
-        claimed.gen,
-        settlement.state,
-        settlement.attempts,
-        settlement.waits,
-        settlement.at,
-        settlement.due_at,
-        settlement.owed,
-        settlement.reason,
-        settlement.last_error,
-        settlement.question,
-        settlement.was_called,
-        settlement.waiting_since,
-    )
+def _alike(
+    settled: Sequence[tuple[ClaimedEmail, Settlement]],
+) -> dict[tuple[int, Settlement], list[ClaimedEmail]]:
+    """By generation and settlement. Equal settlements are often one object, which need not be compared."""
+    by_object: dict[tuple[int, int], tuple[Settlement, list[ClaimedEmail]]] = {}
+    for claimed, settlement in settled:
+        by_object.setdefault((claimed.gen, id(settlement)), (settlement, []))[1].append(claimed)
+    alike: dict[tuple[int, Settlement], list[ClaimedEmail]] = defaultdict(list)
+    for (gen, _), (settlement, emails) in by_object.items():
+        alike[gen, settlement] += emails
+    return alike
 
 
 def _settling(settlement: Settlement, *, gen: int) -> Document:

@@ -8,7 +8,7 @@ from typing import Protocol
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane, LanePolicy
-from delivery.domain.outcomes import Answer
+from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.owed import OwedEmail, Written
 from delivery.domain.questions import CheckPolicy, Question, outcome_question, report_question
 from delivery.domain.settlement import Settlement, settle
@@ -45,8 +45,14 @@ def settle_emails(
     """
     settled: list[tuple[ClaimedEmail, Settlement]] = []
     unsent: list[ClaimedEmail] = []
+    accepted: dict[tuple[Lane, int, int], Settlement] = {}
     for email, answer in answered:
-        settlement = _settle(email, answer, policy=policies[email.lane], checks=checks, now=now)
+        likeness = (email.lane, email.attempts, email.waits)
+        settlement = accepted.get(likeness) if _is_accepted(answer) else None
+        if settlement is None:
+            settlement = _settle(email, answer, policy=policies[email.lane], checks=checks, now=now)
+            if settlement is not None and _is_accepted(answer):
+                accepted[likeness] = settlement
         if settlement is None:
             unsent.append(email)
         else:
@@ -59,6 +65,11 @@ def settle_emails(
             _happening(email, settlement) for email, settlement in settled if email.email_id in written.moved
         ],
     )
+
+
+def _is_accepted(answer: Answer | None) -> bool:
+    """Then nothing else of the answer or the email tells in what they end: most of a batch end alike."""
+    return answer is not None and answer.outcome is Outcome.ACCEPTED
 
 
 def _settle(

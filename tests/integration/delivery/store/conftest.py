@@ -96,8 +96,6 @@ class Store:
 
 def settlement(email: ClaimedEmail, *, state: State, **changes: Any) -> Settlement:
     values: dict[str, Any] = {
-        "email_id": email.email_id,
-        "token": email.token,
         "state": state,
         "attempts": email.attempts + 1,
         "waits": email.waits,

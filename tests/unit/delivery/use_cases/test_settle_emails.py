@@ -160,3 +160,24 @@ def test_each_lane_is_asked_about_at_its_own_offsets() -> None:
         NOW + seconds(20),
         NOW + CHECKS.offsets[0],
     ]
+
+
+def test_each_email_of_a_batch_is_settled_as_it_would_be_alone() -> None:
+    answered = [
+        (
+            claimed(
+                email_id=f"{lane} {attempts} {waits} {outcome}", lane=lane, attempts=attempts, waits=waits
+            ),
+            a,
+        )
+        for lane in Lane
+        for attempts in (0, 1)
+        for waits in (0, 2)
+        for outcome in Outcome
+        for a in (Answer(outcome, "x"),)
+    ]
+    together, alone = Claims(), Claims()
+    _settle(together, *answered)
+    for each in answered:
+        _settle(alone, each)
+    assert together.settled == alone.settled
