@@ -16,6 +16,7 @@ def _rows() -> list[tuple[str, Measure]]:
         ("CPU-seconds for 1,000 of these", measures.cpu("in all")),
         ("accepted, 64 connections", measures.accepts(64)),
         ("… p99", measures.accept_latency(64, "p99")),
+        ("… CPU-seconds for 1,000", measures.accept_cpu(64)),
         ("submitted out of a backlog", measures.DRAINED),
         (f"{critical}: p50", measures.latency(measures.IDLE, "p50")),
         ("… p99", measures.latency(measures.IDLE, "p99")),

@@ -32,6 +32,11 @@ def accept_latency(connections: int, share: str) -> Measure:
     return Measure(f"/send over {connections}, {share}", "ms", Better.LESS)
 
 
+def accept_cpu(connections: int) -> Measure:
+    """Of API, broker and store; nobody else has to do."""
+    return Measure(f"/send over {connections}, CPU per 1,000", "s", Better.LESS)
+
+
 def accept_failures(connections: int) -> Measure:
     return Measure(f"/send over {connections}, not accepted", "", Better.LESS)
 

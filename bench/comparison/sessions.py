@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.comparison import measures, measuring, memory, names
 from bench.comparison.contenders import PROVIDER, Contender
 from bench.comparison.measuring import Latencies, Work
-from bench.comparison.processes import Groups
+from bench.comparison.processes import Groups, cpu_seconds
 from bench.comparison.results import Results
 from bench.comparison.surroundings import Servers
 
@@ -17,6 +17,7 @@ _SAME_API = {
 }
 
 _PER_MEMORY = 100_000
+_WARM_UP_SECONDS = 0.3
 _RECOVERED = 500
 
 
@@ -60,12 +61,17 @@ def accept(
     if others and contenders.index(others[0]) < contenders.index(name):
         return
     with servers.running(name) as contender:
+        measuring.accepting(contender.api_url, connections=16, seconds=_WARM_UP_SECONDS)
+        groups = _groups(servers, contender)
         for connections in measures.CONNECTIONS:
+            before = cpu_seconds(groups)
             run = measuring.accepting(contender.api_url, connections=connections, seconds=seconds)
+            used = _ours(cpu_seconds(groups)) - _ours(before)
             for same in (name, *others):
                 results.add(measures.accepts(connections), same, run.rate)
                 results.add(measures.accept_latency(connections, "p50"), same, run.latencies.p50_ms)
                 results.add(measures.accept_latency(connections, "p99"), same, run.latencies.p99_ms)
+                results.add(measures.accept_cpu(connections), same, used * 1000 / run.emails)
                 results.add(measures.accept_failures(connections), same, run.failures)
 
 

@@ -67,14 +67,20 @@ def test_a_turn_has_a_figure_for_each_of_its_measures(servers: Servers, tmp_path
     assert all(path.stat().st_size for path in plots.draw(Run.of(written), tmp_path / "plots"))
 
 
-def test_each_size_has_a_cost(servers: Servers) -> None:
-    """One whose backlogs are put there one after the other, and one that is long enough by itself."""
+def test_what_is_accepted_has_a_rate_and_a_cost(servers: Servers) -> None:
     results = Results()
-    sizes = Sizes(sizes=[20, 1500], seconds=5, warm=30, least=60)
+    sessions.accept(servers, names.DRAMATIQ, results, seconds=0.3, contenders=[names.DRAMATIQ])
+    for connections in measures.CONNECTIONS:
+        for measure in (measures.accepts(connections), measures.accept_cpu(connections)):
+            assert [value > 0 for value in results.values(measure)[names.DRAMATIQ]] == [True], measure
+
+
+def test_each_size_has_a_cost(servers: Servers) -> None:
+    results = Results()
+    sizes = Sizes(sizes=[20], seconds=5, warm=30, least=60)
     sessions.drain_sizes(servers, names.POSTROOM, results, sizes)
-    for size in sizes.sizes:
-        for measure in (measures.cpu_of(size), measures.drained_of(size)):
-            assert [value > 0 for value in results.values(measure)[names.POSTROOM]] == [True], measure
+    for measure in (measures.cpu_of(20), measures.drained_of(20)):
+        assert [value > 0 for value in results.values(measure)[names.POSTROOM]] == [True], measure
 
 
 def test_every_ceiling_has_a_figure(servers: Servers) -> None:
