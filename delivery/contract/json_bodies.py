@@ -44,7 +44,7 @@ def parse_json(raw: bytes) -> Any:
     try:
         text = raw.decode()
         _check_limits(text)
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         raise InvalidRequest("body is not JSON") from None
 
@@ -76,3 +76,6 @@ def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
