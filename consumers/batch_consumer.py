@@ -31,6 +31,10 @@ spoils no other."""
 
 
 class BatchConsumer:
+    """pause: seconds between two batches, where nobody minds waiting; the more come together, the less each
+    costs. What comes after a pause waits for nothing.
+    """
+
     def __init__(
         self,
         queue: str,
@@ -39,7 +43,9 @@ class BatchConsumer:
         work: Work,
         publisher: MessagePublisher,
         topology: Topology,
+        pause: float = 0.0,
     ) -> None:
+        self._pause = pause
         self.queue = queue
         self._work = work
         self._publisher = publisher
@@ -62,6 +68,7 @@ class BatchConsumer:
             while self._waiting and not self._is_stopping:
                 batch, self._waiting = self._waiting, []
                 await self._handle(batch)
+                await asyncio.sleep(self._pause)
             self._is_idle.set()
 
     async def stop(self) -> None:

@@ -17,6 +17,10 @@ MAX_BATCH = 500
 """Events that are applied together."""
 
 
+PAUSE = 0.02
+"""Seconds."""
+
+
 def provider_event_consumer(parts: ConsumerParts, announcer: Announcer) -> BatchConsumer:
     async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         event_ids = [event_id for message in batch for event_id in decode_events(message.body)]
@@ -30,6 +34,7 @@ def provider_event_consumer(parts: ConsumerParts, announcer: Announcer) -> Batch
         work=work,
         publisher=parts.publisher,
         topology=parts.topology,
+        pause=PAUSE,
     )
 
 
