@@ -1,7 +1,7 @@
 """Messages that were delivered and wait for a slot: per lane and tenant, the highest priority first."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import count
 
 from delivery.broker.delivery import Message
@@ -34,11 +34,15 @@ class LaneBuffers:
         waiting = self._waiting[place.lane].setdefault(place.tenant_id, [])
         heapq.heappush(waiting, (-(message.priority or 0), next(self._arrivals), message))
 
-    def take(self) -> list[tuple[TenantLane, Message]]:
-        """Take what there are slots for; each taken message holds a slot of its lane."""
+    def take(self, lanes: Collection[Lane] = tuple(Lane)) -> list[tuple[TenantLane, Message]]:
+        """Take what there are slots for, of these lanes; each taken message holds a slot of its lane.
+
+        The others leave a slot for each critical message that waits here.
+        """
         taken: list[tuple[TenantLane, Message]] = []
-        while len(taken) < MAX_CLAIM:
-            lane = self._slots.take([lane for lane, tenants in self._waiting.items() if tenants])
+        kept = None if Lane.CRITICAL in lanes else self._count(Lane.CRITICAL)
+        while len(taken) < MAX_CLAIM and (kept is None or self._slots.free > kept):
+            lane = self._slots.take([lane for lane in lanes if self._waiting[lane]])
             if lane is None:
                 break
             tenants = self._waiting[lane]
@@ -47,6 +51,9 @@ class LaneBuffers:
             if not tenants[tenant_id]:
                 del tenants[tenant_id]
         return taken
+
+    def _count(self, lane: Lane) -> int:
+        return sum(len(heap) for heap in self._waiting[lane].values())
 
     def take_slot(self, place: TenantLane) -> bool:
         """Take a slot for what does not wait here; False if there is none for its lane."""

@@ -15,6 +15,7 @@ from functools import partial
 
 from consumers.attachment_memory import AttachmentMemory
 from consumers.breaker import BreakerWatch
+from consumers.claim_turns import AllTurns, ClaimTurns
 from consumers.claiming import Claiming
 from consumers.lane_buffers import LaneBuffers
 from consumers.lane_heads import Head, LaneHeads
@@ -79,9 +80,9 @@ class LanesConsumer:
             reserved=config.reserved_slots,
             weights={lane: policy.weight for lane, policy in config.lanes.items()},
         )
-        self._arrived = asyncio.Event()
+        self._turns = AllTurns()
         self.pace = Pace(
-            parts.provider, config=config.provider, slots=self._slots, may_begin=self._arrived.set
+            parts.provider, config=config.provider, slots=self._slots, may_begin=self._turns.wake
         )
         self._buffers = LaneBuffers(self._slots)
         self._announcer = announcer
@@ -89,7 +90,6 @@ class LanesConsumer:
         self._call_needs = config.provider.total_timeout + config.claims.margin
         self._claims = Claiming(parts, leases)
         self._attachments = AttachmentMemory(parts.store)
-        self._claiming = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._breaker = breaker
         self._heads: LaneHeads | None = None
@@ -141,16 +141,18 @@ class LanesConsumer:
             await give_back([head.message])
             return Tried.NO_ROOM
         marks = self._watermarks if head.is_first else Watermarks()
-        async with self._claiming:
+        async with self._turns.of(head.place.lane).claiming:
             is_begun = await self._claim([(head.place, head.message)], marks)
         return Tried.CALLED if is_begun else Tried.NOT_CALLED
 
     async def claim_forever(self) -> None:
+        await self._turns.take(self._claim_in_turn)
+
+    async def _claim_in_turn(self, turns: ClaimTurns) -> None:
         while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._may_begin() and (taken := self._buffers.take()):
-                async with self._claiming:
+            await turns.changed()
+            while self._may_begin() and (taken := self._buffers.take(turns.lanes)):
+                async with turns.claiming:
                     await self._claim(taken, self._watermarks)
 
     def _may_begin(self) -> bool:
@@ -168,8 +170,8 @@ class LanesConsumer:
         deadline = asyncio.get_running_loop().time() + within.total_seconds()
         await self._take_none()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline), self._claiming:
-                pass  # what is just being claimed is begun, and then given back
+            async with asyncio.timeout_at(deadline):
+                await self._turns.over()  # what is just being claimed is begun, and then given back
         self._claims.give_up()
         await self._finish_calls(deadline - asyncio.get_running_loop().time())
         await self._outcomes.settled(within=SETTLING_GRACE)
@@ -194,7 +196,7 @@ class LanesConsumer:
 
     def _arrive(self, place: TenantLane, message: Message) -> None:
         self._buffers.add(place, message)
-        self._arrived.set()
+        self._turns.of(place.lane).wake()
 
     async def _claim(self, taken: list[tuple[TenantLane, Message]], marks: Watermarks) -> bool:
         """Returns whether anything was won, and its submission begun."""
@@ -243,7 +245,7 @@ class LanesConsumer:
                 stray, standing = fates[item.email.email_id, item.email.gen]
                 strays.append(StrayMessage(item.place, item.message, item.email, stray, standing))
         if strays:
-            self._arrived.set()
+            self._turns.wake()
             self._spawn(self._strays.settle(strays))
 
     async def _submit(self, item: _Readable, email: ClaimedEmail) -> None:
@@ -274,7 +276,7 @@ class LanesConsumer:
         of unwritten outcomes would lose its share to the others."""
         for item in written:
             self._buffers.release(item.place)
-        self._arrived.set()
+        self._turns.wake()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

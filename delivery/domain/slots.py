@@ -26,6 +26,7 @@ class Slots:
         self.resize(total)
         self._weights = {lane: weights[lane] for lane in SHARING_LANES}
         self._most_credit = 1 / min(self._weights.values())
+        self.in_use = 0
         self._in_use = dict.fromkeys(Lane, 0)
         self._starts = dict.fromkeys(SHARING_LANES, 0.0)
 
@@ -47,8 +48,9 @@ class Slots:
         return self._most if lane is Lane.CRITICAL else self._most - self._reserved_of_most
 
     @property
-    def in_use(self) -> int:
-        return sum(self._in_use.values())
+    def free(self) -> int:
+        """How many are left, for critical at least; of its reserved part some may be even if this is 0."""
+        return self.total - self.in_use
 
     @property
     def is_full(self) -> bool:
@@ -58,7 +60,7 @@ class Slots:
     def take(self, waiting: Collection[Lane]) -> Lane | None:
         """Take a slot for one of the lanes that have something waiting; None when there is none for them."""
         if Lane.CRITICAL in waiting and self._has_one_for_critical():
-            self._in_use[Lane.CRITICAL] += 1
+            self._use(Lane.CRITICAL)
             return Lane.CRITICAL
         if self.is_full:
             return None
@@ -68,18 +70,23 @@ class Slots:
         self._forget_idle_credit(candidates)
         active = sum(self._weights[lane] for lane in SHARING_LANES if lane in waiting or self._in_use[lane])
         chosen = min(candidates, key=lambda lane: (self._holds_its_share(lane, active), self._starts[lane]))
-        self._in_use[chosen] += 1
+        self._use(chosen)
         self._starts[chosen] += 1 / self._weights[chosen]
         return chosen
 
     def release(self, lane: Lane) -> None:
         self._in_use[lane] -= 1
+        self.in_use -= 1
+
+    def _use(self, lane: Lane) -> None:
+        self._in_use[lane] += 1
+        self.in_use += 1
 
     def _has_one_for_critical(self) -> bool:
         return self.in_use < self.total or self._in_use[Lane.CRITICAL] < self._reserved
 
     def _shared_in_use(self) -> int:
-        return sum(self._in_use[lane] for lane in SHARING_LANES)
+        return self.in_use - self._in_use[Lane.CRITICAL]
 
     def _holds_its_share(self, lane: Lane, active: int) -> bool:
         """``active``: the weights of all lanes that wait or hold slots. Shares are rounded up."""

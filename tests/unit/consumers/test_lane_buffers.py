@@ -3,7 +3,7 @@ from typing import cast
 
 from consumers.lane_buffers import MAX_CLAIM, LaneBuffers
 from delivery.broker.delivery import Message
-from delivery.domain.lanes import Lane
+from delivery.domain.lanes import SHARING_LANES, Lane
 from delivery.domain.slots import Slots
 from delivery.domain.tenant_lanes import TenantLane
 
@@ -103,3 +103,16 @@ def test_what_was_not_taken_can_be_given_back() -> None:
     assert sorted(taken + left) == sorted(Lane)
     assert buffers.clear() == []
     assert _take(buffers) == []
+
+
+def test_the_other_lanes_leave_a_slot_for_each_critical_message_that_waits() -> None:
+    buffers, _ = _buffers(total=4, reserved=1)
+    for lane, name in [
+        (Lane.CRITICAL, "c1"),
+        (Lane.CRITICAL, "c2"),
+        *((Lane.BULK, f"b{n}") for n in range(4)),
+    ]:
+        _add(buffers, lane, name)
+    assert [place.lane for place, _ in buffers.take(SHARING_LANES)] == [Lane.BULK] * 2
+    assert [place.lane for place, _ in buffers.take([Lane.CRITICAL])] == [Lane.CRITICAL] * 2
+    assert buffers.take() == []
