@@ -126,8 +126,10 @@ class Tally:
             return "our credential or address is refused"
         if self._run >= self._policy.run:
             return f"{self._run} calls in a row failed"
+        if not failed:
+            return None
         calls, failures = self._in_window()
-        if failed and calls >= self._policy.least_calls and failures * 100 >= calls * self._policy.share:
+        if calls >= self._policy.least_calls and failures * 100 >= calls * self._policy.share:
             return f"{failures} of {calls} calls failed"
         return None
 
