@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import measure
+from bench.comparison.contenders import postroom_system
 from bench.figures import Rounds
 from tests.harness.broker import BrokerServer, VirtualHost, running_broker
 from tests.harness.line import Line
@@ -31,9 +32,6 @@ SEVERAL = (1, 16)
 ANSWERS_AFTER = 0.005
 """Seconds. This machine's disk says at once that it is done; one that is waited for, or a majority of a
 replica set, takes milliseconds, and single inserts take as long each."""
-
-CONFIG = "[loops]\nrelay_grace = '60s'\n"
-"""While a filled-up process publishes, the relay must not publish the same again."""
 
 
 def run(
@@ -80,7 +78,7 @@ class Bench:
 def _bench(stack: ExitStack, folder: Path, *, broker: BrokerServer, server: StoreServer) -> Bench:
     vhost = stack.enter_context(broker.vhost())
     database = stack.enter_context(server.database())
-    system = System(folder, amqp_url=vhost.url, mongodb_uri=database.uri, config=CONFIG)
+    system = postroom_system(folder, amqp_url=vhost.url, mongodb_uri=database.uri)
     stack.callback(system.close)
     system.start()
     _stop_consumers(system)

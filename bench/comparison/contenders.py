@@ -168,16 +168,30 @@ def contender(
     return make(folder, vhost=vhost, database=database, provider_part=provider_part)
 
 
-def _postroom(
-    folder: Path, *, vhost: VirtualHost, database: StoreDatabase, provider_part: ProviderPart
-) -> Contender:
-    system = System(folder, amqp_url=vhost.url, mongodb_uri=database.uri, config=POSTROOM_CONFIG)
+def postroom_system(
+    folder: Path,
+    *,
+    amqp_url: str,
+    mongodb_uri: str,
+    provider_part: ProviderPart = plain_provider_part,
+) -> System:
+    """With this provider in the simulator's place."""
+    system = System(folder, amqp_url=amqp_url, mongodb_uri=mongodb_uri, config=POSTROOM_CONFIG)
     system.simulator = provider_part(
         system.around,
         port=urlsplit(system.provider.url).port,
         control_port=urlsplit(system.provider.control_url).port,
         webhook_url=system.wiring.webhook_url,
         secret=system.wiring.webhook_secrets,
+    )
+    return system
+
+
+def _postroom(
+    folder: Path, *, vhost: VirtualHost, database: StoreDatabase, provider_part: ProviderPart
+) -> Contender:
+    system = postroom_system(
+        folder, amqp_url=vhost.url, mongodb_uri=database.uri, provider_part=provider_part
     )
     return Contender(
         name=names.POSTROOM,
