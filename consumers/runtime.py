@@ -213,6 +213,7 @@ class Consumers:
             async with asyncio.timeout(OUTBOX_GRACE):
                 await self._outbox.drained()
                 await self._strikes.drained()
+                await self._announcer.drained()
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_GRACE):
                 await asyncio.to_thread(self._parts.store.flush)
