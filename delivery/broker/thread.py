@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from delivery import event_loop
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
 from delivery.broker.strikes import Strikes
@@ -52,7 +53,7 @@ class PublishingThread:
                 return
             ready = threading.Event()
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._run(ready)), name="publishing", daemon=True
+                target=lambda: event_loop.run(self._run(ready)), name="publishing", daemon=True
             )
             self._thread.start()
             ready.wait()
