@@ -58,8 +58,15 @@ class Content:
     @property
     def size(self) -> int:
         """Bytes in UTF-8, of what may be many."""
-        texts = [self.message, self.text or "", self.html or "", *(value for _, value in self.headers)]
-        return sum(len(text.encode()) for text in texts)
+        size = _size(self.message)
+        for text in (self.text, self.html):
+            if text:
+                size += _size(text)
+        return size + sum(_size(value) for _, value in self.headers) if self.headers else size
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

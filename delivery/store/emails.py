@@ -194,10 +194,11 @@ def batches(new: Sequence[NewEmail]) -> Iterator[list[NewEmail]]:
     batch: list[NewEmail] = []
     size = 0
     for email in new:
-        if batch and size + email.request.content.size > MAX_INSERT_BYTES:
+        own = email.request.content.size
+        if batch and size + own > MAX_INSERT_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(email)
-        size += email.request.content.size
+        size += own
     if batch:
         yield batch
