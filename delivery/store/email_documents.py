@@ -29,6 +29,9 @@ STANDING_FIELDS = dict.fromkeys([*_STANDING.split(), *_STANDING_AT_TIMES], 1)
 _CONTENT_FIELDS = tuple(field.name for field in fields(Content))
 _content_values = attrgetter(*_CONTENT_FIELDS)
 
+_QUESTION_FIELDS = tuple(field.name for field in fields(Question))
+_question_values = attrgetter(*_QUESTION_FIELDS)
+
 _ADDRESS_LISTS = ("to", "cc", "bcc", "reply_to")
 
 _LANES = {lane.value: lane for lane in Lane}
@@ -116,8 +119,10 @@ def owed_document(to: OwedTo, *, gen: int, at: datetime) -> Document:
 
 def question_document(question: Question) -> Document:
     """Times that never come are left out, so that the partial indexes hold only what is to be done."""
-    values = {**asdict(question), "about": question.about.value}
-    return {name: value for name, value in values.items() if value is not None}
+    values = zip(_QUESTION_FIELDS, _question_values(question), strict=True)
+    document = {name: value for name, value in values if value is not None}
+    document["about"] = question.about.value
+    return document
 
 
 def history_entry(state: State, *, at: datetime, detail: str | None = None) -> dict[str, Any]:
