@@ -2,7 +2,7 @@
 
 Only what nobody but the store can refuse any more comes this way: a plain request, a caller who is known, a
 right body. All else goes the ordinary way, through the routes, and they say what is wrong with it: each rule
-and each word of refusal is in one place. docs/adr/0013-fast-path.md has what it saves.
+and each word of refusal is in one place. docs/adr/0016-fast-path.md has what it saves.
 
 Nothing here may wait: it runs in the loop that all clients of the process share.
 """
