@@ -66,8 +66,9 @@ class CommitsInFlight(Generic[Connection]):
         return float("inf") if first is None else first.until - time.monotonic()
 
     def _note_end(self, connection: Connection, commit: Future[Any]) -> None:
-        if commit.cancelled():
-            return  # given up, and answered
+        waiting = self._waiting.get(connection)
+        if waiting is None or waiting.begun.commit is not commit:
+            return  # given up, and answered; the loop may have ended since
         self._ended.append((connection, commit))
         if not self._is_woken:
             self._is_woken = True

@@ -9,6 +9,7 @@ Nothing here may wait: it runs in the loop that all clients of the process share
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -66,16 +67,19 @@ class FastPath:
 
     def commit(self) -> None:
         """Have all that was begun committed. Once for what came together, so that it is written together."""
-        self._parts.accept.wake()
-        self._parts.accept_once.wake()
-        self._parts.record.wake()
+        with suppress(RuntimeError):  # no thread can be started: the next one tries again
+            self._parts.accept.wake()
+            self._parts.accept_once.wake()
+            self._parts.record.wake()
 
     def _send(self, request: PlainRequest, remote: str) -> Begun | None:
         caller = self._caller(request, remote)
         if caller is None or _media_type(request) != "application/json":
             return None
+        if not self._parts.limits.may_admit_at_hand(caller.tenant.tenant_id, caller.tenant.rate):
+            return None  # before its body takes the loop's time
         contract, key = self._parts.contract, idempotency_key(request.headers.get("idempotency-key"))
-        email = new_email(contract, request.body, tenant=caller.tenant, now=utc_now())
+        email = new_email(contract, request.body, tenant=caller.tenant, now=utc_now(), says_why=False)
         keyed = None if key is None else keyed_request(contract, request.body, email=email, key=key)
         is_admitted, allowance = self._parts.limits.admit_at_hand(caller.tenant.tenant_id, caller.tenant.rate)
         if not is_admitted:

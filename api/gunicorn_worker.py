@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from gunicorn.http import RequestParser, errors
@@ -81,7 +82,7 @@ class PatientWorker(ThreadWorker):
         self._lingering: deque[Connection] = deque()
         self._held = 0
         self._commits: CommitsInFlight[Connection] = CommitsInFlight(
-            lambda: self.method_queue.defer(self._answer_ended)
+            lambda: self.method_queue.defer(_wake_up)
         )
 
     def load_wsgi(self) -> None:
@@ -129,7 +130,8 @@ class PatientWorker(ThreadWorker):
         assert timeout is not None  # gunicorn's loop has to tell that it is alive
         super().wait_for_and_dispatch_events(max(0.0, min(timeout, self._commits.seconds_left())))
         self._fast_path.commit()
-        for conn, told in self._commits.overdue():
+        # Only now: of a connection that an answer closes, this round might have had an event yet.
+        for conn, told in chain(self._commits.ended(), self._commits.overdue()):
             self._answer(conn, told)
 
     def murder_pending(self) -> None:
@@ -157,12 +159,12 @@ class PatientWorker(ThreadWorker):
         except TimeoutError:
             raise StopIteration from None  # it does not read its answers; handle() then closes
 
-    def handle_unsent(self, conn: Connection, rest: bytes) -> bool:
+    def handle_unsent(self, conn: Connection, rest: bytes, *, closes: bool) -> bool:
         """The rest of an answer, to a client that is slow to read it. Whether the connection is kept."""
         conn.sock.settimeout(SEND_SECONDS)
         with contextlib.suppress(OSError):
             conn.sock.sendall(rest)
-            return self.alive
+            return not closes
         return False
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
@@ -223,12 +225,9 @@ class PatientWorker(ThreadWorker):
         self._commits.add(conn, begun)
         return True
 
-    def _answer_ended(self) -> None:
-        for conn, told in self._commits.ended():
-            self._answer(conn, told)
-
     def _answer(self, conn: Connection, told: Told) -> None:
-        answer = told.in_bytes(closes=not self.alive)
+        closes = not self.alive  # once: a signal may change it in between
+        answer = told.in_bytes(closes=closes)
         try:
             sent = conn.sock.send(answer)
         except BlockingIOError:
@@ -237,10 +236,14 @@ class PatientWorker(ThreadWorker):
             self._unwatch(conn)
             self._close(conn)
             return
-        if sent < len(answer) or not self.alive:
+        if sent < len(answer):
             self._unwatch(conn)
-            fs = self.tpool.submit(self.handle_unsent, conn, answer[sent:])
+            fs = self.tpool.submit(self.handle_unsent, conn, answer[sent:], closes=closes)
             fs.add_done_callback(lambda ended: self.method_queue.defer(self.finish_request, conn, ended))
+            return
+        if closes:
+            self._unwatch(conn)
+            self._linger(conn)
             return
         conn.set_timeout()
         self.keepalived_conns.append(conn)
@@ -312,6 +315,10 @@ def _receive(client: socket.socket) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def _wake_up() -> None:
+    """The loop then looks what has ended."""
 
 
 def _is_due(conn: TConn, now: float) -> bool:

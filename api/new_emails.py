@@ -10,12 +10,14 @@ from delivery.domain.tenants import Tenant
 from delivery.use_cases.accept_once import KeyedRequest
 
 
-def new_email(contract: SendContract, body: bytes, *, tenant: Tenant, now: datetime) -> NewEmail:
-    """Raises InvalidRequest (ComesTooLate where it is only that) and NotAllowed."""
+def new_email(
+    contract: SendContract, body: bytes, *, tenant: Tenant, now: datetime, says_why: bool = True
+) -> NewEmail:
+    """Raises InvalidRequest (ComesTooLate where it is only that) and NotAllowed. says_why: as parse()."""
     email = NewEmail(
         email_id=new_email_id(),
         tenant_id=tenant.tenant_id,
-        request=contract.parse(body, now=now),
+        request=contract.parse(body, now=now, says_why=says_why),
         accepted_at=now,
     )
     tenant.check(email.request)

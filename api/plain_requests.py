@@ -17,6 +17,11 @@ _END_OF_HEAD = b"\r\n\r\n"
 _FIRST_LINE = re.compile(r"POST (/[A-Za-z0-9/_-]*) HTTP/1\.1")
 _FIELD = re.compile(r"([A-Za-z0-9-]+):[ \t]*([!-~](?:[ -~]*[!-~])?)")
 
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+)
+"""Others make werkzeug find no route."""
+
 _OUT_OF_THE_ORDINARY = frozenset(
     {
         "transfer-encoding",
@@ -68,7 +73,7 @@ def _headers(lines: list[str]) -> dict[str, str] | None:
     is_plain = (
         len(headers) == len(lines) <= _MOST_FIELDS
         and "content-length" in headers
-        and "host" in headers
+        and _HOST.fullmatch(headers.get("host", "")) is not None
         and headers.get("connection", "keep-alive").lower() == "keep-alive"
         and headers.keys().isdisjoint(_OUT_OF_THE_ORDINARY)
     )

@@ -31,17 +31,14 @@ class Loader:
     def load(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Raises ValidationError."""
         try:
-            values = self._load_right(body)
+            return self.load_right(body)
         except ValidationError:
-            values = None
-        if values is None:
-            values = self._schema.load(body)
-        return values
+            return self._load_whole(body)
 
-    def _load_right(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
-        """None, or ValidationError, where something is wrong."""
+    def load_right(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The same in little time, whatever is wrong: its ValidationError doesn't say what."""
         if not self._required <= body.keys():
-            return None
+            raise ValidationError("a field is missing")
         values = {}
         for name, value in body.items():
             field = self._fields.get(name)
@@ -50,7 +47,11 @@ class Loader:
             elif self._takes_others:
                 values[name] = value
             else:
-                return None
+                raise ValidationError("a field is unknown")
+        return values
+
+    def _load_whole(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = self._schema.load(body)
         return values
 
 

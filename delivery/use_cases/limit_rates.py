@@ -83,6 +83,11 @@ class RateLimits:
             bucket.tokens -= 1
             return _allowance(bucket, rate, now)
 
+    def may_admit_at_hand(self, tenant_id: str, own: Rate | None) -> bool:
+        """Whether it is worth reading a request: at this moment admit_at_hand() would admit it."""
+        rate = self._rate(own)
+        return rate.is_unlimited or self._bucket(tenant_id, rate).tokens > 0
+
     def admit_at_hand(self, tenant_id: str, own: Rate | None) -> tuple[bool, Allowance | None]:
         """Use up one request if that takes neither a look into the store nor waiting.
 

@@ -80,6 +80,7 @@ def test_of_what_is_being_written_nobody_knows_in_time() -> None:
     assert type(error) is StoreOutcomeUnknown
     commit.set_result(None)
     assert loop.ended() == []
+    assert loop.woken == 0, "the loop may be no more"
 
 
 def test_a_late_end_does_not_answer_the_next_request() -> None:

@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 import json
+import math
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -78,8 +79,16 @@ def _signature(body: bytes) -> str:
     return "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
 
 
-def _without_ids(email: NewEmail) -> NewEmail:
-    return replace(email, email_id="", accepted_at=datetime.min.replace(tzinfo=UTC))
+def _timeless(email: NewEmail) -> NewEmail:
+    """Without its id, too."""
+    request = replace(email.request, expires_at=None)
+    return replace(email, email_id="", accepted_at=datetime.min.replace(tzinfo=UTC), request=request)
+
+
+def _lasts(email: NewEmail) -> float:
+    """How many minutes, from about now."""
+    expires_at = email.request.expires_at
+    return math.inf if expires_at is None else (expires_at - datetime.now(UTC)) / timedelta(minutes=1)
 
 
 _TIMES = ["2040-01-31T12:00:00Z", "2030-01-31T12:00:00", "2001-01-31T12:00:00Z"]
@@ -105,7 +114,7 @@ _HEADERS = st.fixed_dictionaries(
         "idempotency-key": st.sampled_from(["key-1", "k" * 257, "\x7f"]),
         "content-type": st.sampled_from(["Application/JSON; charset=utf-8", "text/plain"]),
         "origin": st.sampled_from(["http://localhost:3000", "https://example.com"]),
-        "host": st.sampled_from(["127.0.0.1:8080", "example.com"]),
+        "host": st.sampled_from(["127.0.0.1:8080", "example.com", "a..b", "a" * 64]),
         "x-forwarded-for": st.just("10.0.0.1"),
         "x-api-key": st.just("pr_wrong"),
     },
@@ -123,7 +132,8 @@ def test_an_email_is_accepted_as_by_its_route(start: Start, body: bytes, headers
         assert fast.emails.accepted == []
     else:
         (email,), (same,) = fast.emails.accepted, slow.emails.accepted
-        assert _without_ids(email) == _without_ids(same)
+        assert _timeless(email) == _timeless(same)
+        assert _lasts(email) == pytest.approx(_lasts(same), abs=1)
         assert told.status == response.status_code
         assert told.body == {"status": "accepted", "request_id": email.email_id}
         assert told.headers == {"Location": f"/status/{email.email_id}"}
@@ -264,3 +274,11 @@ def test_the_bytes_of_an_answer_are_those_of_the_route(api: FakeApi) -> None:
         assert body == told.response().data
     assert head.startswith(b"HTTP/1.1 202 ACCEPTED\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_what_is_over_its_rate_is_left_before_its_body_is_read(api: FakeApi) -> None:
+    token = _with_key(api, tenant=Tenant(tenant_id="acme", rate=Rate(per_second=1, burst=1)))
+    _introduce(api, x_api_key=token)
+    assert _send(api, x_api_key=token) is None
+    response = _route(api, "/send", json.dumps(VALID).encode(), {"x-api-key": token})
+    assert response.status_code == 429

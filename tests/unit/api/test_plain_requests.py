@@ -47,6 +47,10 @@ def test_what_else_its_head_says_is_no_matter(field: bytes) -> None:
         ORDINARY.replace(b"Length: 2", b"Length: 02"),
         ORDINARY.replace(b"Content-Length: 2\r\n", b""),
         ORDINARY.replace(b"\r\n", b"\n"),
+        ORDINARY.replace(b"localhost", b"a..b"),
+        ORDINARY.replace(b"localhost", b"x" * 64),
+        ORDINARY.replace(b"localhost", b"[::1"),
+        ORDINARY.replace(b"localhost", b"a@b"),
         _with(b"Content-Length: 2"),
         _with(b"Host: elsewhere"),
         _with(b"Transfer-Encoding: chunked"),
@@ -66,7 +70,7 @@ def test_what_else_its_head_says_is_no_matter(field: bytes) -> None:
         _with(b"\r\n".join(b"X-%d: y" % number for number in range(70))),
         ORDINARY.replace(b"Length: 2", b"Length: 70000")[:-2] + b"x" * 70000,
     ],
-    ids=range(32),
+    ids=range(36),
 )
 def test_what_is_out_of_the_ordinary_is_left_to_gunicorn(received: bytes) -> None:
     assert read_plain(received) is None

@@ -53,6 +53,7 @@ def test_a_choice_is_described_as_it_is_read(value: object) -> None:
 
 
 _LOCALS = st.text("abZ09.-+_\"' é", max_size=4) | st.sampled_from(["a" * 64, "a" * 65, ".a", "a..b"])
+_LONG_DOMAINS = [f"{'é' * length}.com" for length in (20, 40, 50)] + [f"{'a' * 60}." * 3 + "com"]
 _DOMAINS = st.text("ab.-é1", max_size=5) | st.sampled_from(
     [
         "example.com",

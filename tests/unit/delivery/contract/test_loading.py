@@ -54,6 +54,16 @@ def test_an_event_is_loaded_as_by_its_schema(body: dict[str, Any]) -> None:
     assert _outcome(Loader(MailDeliveryEventSchema()).load, body) == expected
 
 
+@given(body=_bodies(SendSchema()))
+def test_what_is_right_is_loaded_the_same_without_saying_why_the_rest_is_not(body: dict[str, Any]) -> None:
+    expected = _outcome(SendSchema().load, body)
+    try:
+        assert Loader(SendSchema()).load_right(body) == expected
+    except ValidationError:
+        with pytest.raises(ValidationError):
+            SendSchema().load(body)
+
+
 class _WithHook(Schema):
     name = fields.String()
 
