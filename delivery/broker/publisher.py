@@ -149,7 +149,8 @@ class Publisher:
         except TimeoutError:
             self.is_stalled = True
         except CONNECTION_ERRORS:
-            pass
+            if self._connection is not None and self._connection.connected.is_set():
+                self._declare_again()  # the channel alone ended: somebody may have deleted an exchange
         except asyncio.CancelledError:
             if is_own_cancellation():
                 raise
@@ -218,7 +219,8 @@ class Publisher:
             self._redeclaring = asyncio.create_task(self._redeclare())
 
     async def _redeclare(self) -> None:
-        """Also when a publish was refused: somebody may have deleted a queue, and its bindings with it."""
+        """Also when a publish was refused, or ended its channel: somebody may have deleted a queue, and its
+        bindings with it, or an exchange."""
         assert self._connection is not None
         while self._connection.connected.is_set():
             try:

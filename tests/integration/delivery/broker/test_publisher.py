@@ -139,6 +139,29 @@ def test_a_tenants_queue_that_somebody_deleted_is_made_again(vhost: VirtualHost)
     asyncio.run(publish())
 
 
+def test_an_exchange_that_somebody_deleted_is_made_again(vhost: VirtualHost) -> None:
+    """Its absence closes the channel, and leaves all that was published with it unknown."""
+    delayed = message(exchange="delay.1s")
+
+    async def publish() -> None:
+        async with publishing(vhost.url) as publisher:
+            assert await publisher.publish([delayed]) == [C]
+            await asyncio.to_thread(
+                vhost.server.management.request, "DELETE", "exchanges", vhost.name, "delay.1s"
+            )
+            assert await publisher.publish([delayed]) == [U]
+            loop = asyncio.get_running_loop()
+
+            def all_are_confirmed() -> bool:
+                """As the relay does."""
+                again = asyncio.run_coroutine_threadsafe(publisher.publish([delayed, message()]), loop)
+                return again.result(30) == [C, C]
+
+            await until(all_are_confirmed, what="the exchange is there again")
+
+    asyncio.run(publish())
+
+
 def test_a_reply_that_nobody_awaits_is_no_fault(vhost: VirtualHost) -> None:
     reply = Outgoing(exchange="", routing_key="amq.rabbitmq.reply-to.gone", body=b"{}", mandatory=False)
 
