@@ -182,8 +182,8 @@ class Consumers:
             await queue.start(ours)
         await self._parts.replies.connect()
         for queue in self._ingest_queues:
-            # The client drops a connection over which it gets a property that is not UTF-8. What other
-            # services publish must not do that to the lanes, nor bulk to critical: to each its own.
+            # What other services publish must not hold up the lanes' messages or end their connection,
+            # nor bulk critical's: to each its own.
             await queue.start(await self._open(f"consuming {queue.queue}"))
         self._is_consuming = True
         log.info("consumers are ready")

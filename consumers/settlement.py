@@ -102,9 +102,14 @@ async def refuse(message: Message, *, queue: str, reason: str, publisher: Messag
     """Keep the message in ``email.rejected``, then acknowledge it. What can't be kept goes back to its queue.
 
     queue: where it came from. Kept are the body, content_type, correlation_id and priority; as headers the
-    reason, the routing key, user_id, message_id and reply_to; and the caller's own headers, if short.
+    reason, the routing key, user_id, message_id and reply_to; and the caller's own headers, if short. Where
+    one of these can't be read, the body, the reason and the priority.
     """
-    verdicts = await publisher.publish([_rejection(message, reason)])
+    try:
+        rejection = _rejection(message, reason)
+    except Exception:  # of what a property can be, there is no end; and its reader raises what it meets
+        rejection = _bare_rejection(message, reason)
+    verdicts = await publisher.publish([rejection])
     if verdicts == [Verdict.CONFIRMED]:
         log.info("message refused and kept in email.rejected queue=%s", queue)
         await acknowledge([message])
@@ -131,6 +136,17 @@ def _rejection(message: Message, reason: str) -> Outgoing:
         headers=headers,
         content_type=message.content_type or "application/octet-stream",
         correlation_id=message.correlation_id,
+    )
+
+
+def _bare_rejection(message: Message, reason: str) -> Outgoing:
+    return Outgoing(
+        exchange=names.EMAIL_EXCHANGE,
+        routing_key=names.REJECTED_KEY,
+        body=message.body,
+        priority=message.priority or 0,
+        headers={"reason": reason, "rejected_at": datetime.now(UTC).isoformat()},
+        content_type="application/octet-stream",
     )
 
 

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 
 import aio_pika.exceptions
 import pytest
+from pamqp import commands, frame
 
 from consumers.settlement import Fate, acknowledge, fate_of, give_back, refuse, until_store_answers
+from delivery.broker.delivery import Channel, Delivery
 from delivery.domain import errors
 from delivery.use_cases.messages import Verdict
 from tests.unit.consumers.fakes import Incoming, Publisher, incoming
+from tests.unit.delivery.broker.test_sifting import Writer
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,29 @@ def test_a_message_without_properties_can_be_refused_too() -> None:
     )
     assert publisher.messages[0].content_type == "application/octet-stream"
     assert bare.verdicts == ["ack"]
+
+
+@pytest.mark.parametrize(
+    ("key", "properties"),
+    [
+        (b"bulk.shop", b"\x88\x00\x02\xff\xfe\x03"),
+        (b"bulk.shop", b"\x28\x00\x00\x00\x00\x04\x01a?\x00\x03"),
+        (b"bulk.\xff", b"\x08\x00\x03"),
+    ],
+    ids=["content type", "headers", "routing key"],
+)
+def test_a_message_whose_properties_cant_be_read_can_be_refused_too(key: bytes, properties: bytes) -> None:
+    """AMQP asks for no encoding, and whoever moves a message by hand asks for none either."""
+    publisher, writer = Publisher(), Writer()
+    header = (60).to_bytes(2) + bytes(2) + (1).to_bytes(8) + properties
+    channel = Channel(1, writer)
+    channel.note(7)
+    message = Delivery(channel, 7, redelivered=False, routing_key=key, header=header, body=b"x")
+    asyncio.run(refuse(message, queue="email.requeue", reason="not an email", publisher=publisher))
+    (kept,) = publisher.messages
+    assert (kept.exchange, kept.routing_key, kept.mandatory) == ("email", "rejected", True)
+    assert (kept.body, kept.headers["reason"], kept.priority) == (b"x", "not an email", 3)
+    assert writer.written == frame.marshal(commands.Basic.Ack(7, True), 1)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.UNKNOWN])
