@@ -15,9 +15,6 @@ from yarl import URL
 
 from delivery.http.connection import Body, CallFailed, Connection, HttpAnswer
 
-KEPT_FOR = 15.0
-"""Seconds that a connection may lie idle. Longer, and a provider's end of it may be gone unnoticed."""
-
 NEXT_ADDRESS_AFTER = 0.25
 """Seconds until the next address of a host is tried besides. RFC 8305."""
 
@@ -79,7 +76,7 @@ class HttpCalls:
     def _kept(self, now: float) -> "Connection | None":
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable and now - connection.idle_since < KEPT_FOR:
+            if connection.is_usable and now < connection.kept_until and not connection.has_word():
                 return connection
             connection.close()
         return None
@@ -88,9 +85,9 @@ class HttpCalls:
         if self._is_closed or not connection.is_usable:
             connection.close()
             return
-        connection.idle_since = now
+        connection.kept_until = now + connection.may_idle_for
         self._idle.append(connection)
-        while now - self._idle[0].idle_since >= KEPT_FOR:
+        while self._idle and now >= self._idle[0].kept_until:
             self._idle.popleft().close()
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> "Connection":

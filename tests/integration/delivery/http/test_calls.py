@@ -1,9 +1,12 @@
 """Calls to real servers: which connections are kept, and what comes of those that can't be made."""
 
 import asyncio
+import queue
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -109,6 +112,50 @@ def test_a_connection_that_the_server_closed_takes_no_further_call() -> None:
         return len(server.connections)
 
     assert calling(lambda: Server(closes=True), work) == 3
+
+
+def test_nor_does_one_whose_end_the_event_loop_has_not_read_yet() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        heads: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        may_close, has_closed = threading.Event(), threading.Event()
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                with connection:
+                    heads.put(connection.recv(4096))
+                    connection.sendall(YES)
+                    may_close.wait(30)
+                has_closed.set()
+
+        async def run() -> bytes:
+            calls = HttpCalls(
+                f"http://127.0.0.1:{listening.getsockname()[1]}", connect_timeout=10, total_timeout=30
+            )
+            await calls.get("/1")
+            may_close.set()
+            assert has_closed.wait(30)  # and the loop stands still meanwhile
+            answer = await calls.get("/2")
+            calls.close()
+            return answer.body
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        try:
+            assert asyncio.run(run()) == b"yes"
+        finally:
+            serving.join()
+    assert [heads.get_nowait().split()[1] for _ in range(2)] == [b"/1", b"/2"]
+
+
+def test_a_connection_is_not_kept_for_longer_than_the_server_promises() -> None:
+    async def work(calls: HttpCalls, server: Server) -> int:
+        await calls.get("")
+        await calls.get("")
+        return len(server.connections)
+
+    impatient = YES.replace(b"\r\n\r\n", b"\r\nKeep-Alive: timeout=1\r\n\r\n")
+    assert calling(lambda: Server(impatient), work) == 2
 
 
 def test_a_call_that_is_given_up_leaves_its_connection_to_nobody() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.http.connection import MAX_BODY, CallFailed, Connection, HttpAnswer
+from delivery.http.connection import KEPT_FOR, MAX_BODY, CallFailed, Connection, HttpAnswer
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PLAIN = OK + b"content-length: 5\r\nretry-after: 7\r\n\r\nhello"
@@ -79,8 +79,23 @@ def heard(*parts: bytes, eof: bool = False) -> tuple[HttpAnswer, bool]:
         (b"HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", 500, b"no", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
         (OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", 200, b"", True),
+        (OK + b"Content-Encoding: Identity \r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", True),
+        (CHUNKED.replace(b"Trailer: 1", b"Content-Encoding: gzip"), 200, b"hello", True),
+        (PLAIN + WITHOUT_BODY.replace(b"\r\n\r\n", b"\r\nRetry-After: 9\r\n\r\n"), 200, b"hello", False),
     ],
-    ids=["plain", "chunked", "to the end", "continued", "without", "closes", "1.0", "encoded"],
+    ids=[
+        "plain",
+        "chunked",
+        "to the end",
+        "continued",
+        "without",
+        "closes",
+        "1.0",
+        "encoded",
+        "plain and said so",
+        "a trailer",
+        "another behind",
+    ],
 )
 @given(cuts=st.lists(st.integers(0, 200), max_size=6))
 def test_an_answer_however_it_is_cut(
@@ -94,6 +109,55 @@ def test_an_answer_however_it_is_cut(
 
 def test_headers_are_found_whatever_their_case() -> None:
     assert heard(PLAIN)[0].headers["Retry-After"] == "7"
+
+
+def test_what_stands_behind_an_answer_changes_nothing_of_it() -> None:
+    got, may_go_on = heard(PLAIN + b"HTTP/1.1 503 Oops\r\nRetry-After: 99\r\nContent-Le")
+    assert (got.status, got.body, got.headers["Retry-After"]) == (200, b"hello", "7")
+    assert not may_go_on
+    trailed, _ = heard(CHUNKED.replace(b"Trailer: 1", b"Retry-After: 99"))
+    assert "Retry-After" not in trailed.headers
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (b"", KEPT_FOR),
+        (b"Keep-Alive: timeout=5, max=100\r\n", 4.0),
+        (b"keep-alive: max=100, Timeout = 5\r\n", 4.0),
+        (b"Keep-Alive: timeout=1\r\n", 0.0),
+        (b"Keep-Alive: timeout=3600\r\n", KEPT_FOR),
+        (b"Keep-Alive: timeout=soon\r\n", KEPT_FOR),
+        (b"Keep-Alive: 300\r\n", KEPT_FOR),
+    ],
+    ids=["nothing", "5 s", "5 s, written otherwise", "1 s", "an hour", "nonsense", "no name"],
+)
+def test_a_connection_may_idle_for_somewhat_less_than_the_other_end_promises(
+    header: bytes, seconds: float
+) -> None:
+    async def run() -> float:
+        called = Called()
+        await called.hear(OK + header + b"Content-Length: 0\r\n\r\n")
+        await called.call
+        return called.connection.may_idle_for
+
+    assert asyncio.run(run()) == seconds
+
+
+def test_nothing_of_one_answer_is_taken_for_the_next() -> None:
+    """The first has no length and no body; of the second nothing comes but the end."""
+
+    async def run() -> CallFailed:
+        called = Called()
+        await called.hear(WITHOUT_BODY)
+        await called.call
+        second = asyncio.create_task(called.connection.call(b"head", ()))
+        await called.hear(eof=True)
+        with pytest.raises(CallFailed) as failed:
+            await second
+        return failed.value
+
+    assert str(asyncio.run(run())) == "ConnectionClosed"
 
 
 def test_of_a_body_that_is_too_long_there_is_the_beginning() -> None:
