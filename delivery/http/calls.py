@@ -7,13 +7,13 @@ import asyncio
 import base64
 from collections import deque
 from collections.abc import Iterable
-from socket import SOCK_STREAM
 from ssl import SSLContext, create_default_context
 
 import aiohappyeyeballs
 from yarl import URL
 
 from delivery.http.connection import Body, CallFailed, Connection, HttpAnswer
+from delivery.http.lookups import Lookups
 
 NEXT_ADDRESS_AFTER = 0.25
 """Seconds until the next address of a host is tried besides. RFC 8305."""
@@ -28,6 +28,7 @@ class HttpCalls:
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._ssl: SSLContext | None = create_default_context() if self._url.scheme == "https" else None
+        self._lookups = Lookups(self._url.raw_host, self._url.port)
         self._idle: deque[Connection] = deque()
         self._is_closed = False
         self._headers = self._headers_of_all()
@@ -99,10 +100,14 @@ class HttpCalls:
 
     async def _connected(self, loop: asyncio.AbstractEventLoop) -> "Connection":
         host = self._url.raw_host
-        addresses = await loop.getaddrinfo(host, self._url.port, type=SOCK_STREAM)
-        socket = await aiohappyeyeballs.start_connection(
-            addresses, happy_eyeballs_delay=NEXT_ADDRESS_AFTER, loop=loop
-        )
+        addresses = await self._lookups.addresses(loop)
+        try:
+            socket = await aiohappyeyeballs.start_connection(
+                addresses, happy_eyeballs_delay=NEXT_ADDRESS_AFTER, loop=loop
+            )
+        except OSError:
+            self._lookups.forget()  # the host may have moved
+            raise
         _, connection = await loop.create_connection(
             Connection, sock=socket, ssl=self._ssl, server_hostname=host if self._ssl else None
         )
