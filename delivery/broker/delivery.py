@@ -67,21 +67,26 @@ class Channel:
         self._number = number
         self._writer = writer
         self._open: dict[int, None] = {}
-        self._is_closed = False
+        self.is_closed = False
+        self._is_shared = False
 
     def note(self, tag: int) -> None:
         """A message was delivered; tags only grow."""
         self._open[tag] = None
 
+    def share(self) -> None:
+        """Others are given messages over it too: no verdict of ours may reach over theirs."""
+        self._is_shared = True
+
     def close(self) -> None:
         """Tags begin anew on the next channel of this number: no verdict of ours may be taken for theirs."""
-        self._is_closed = True
+        self.is_closed = True
 
     def acknowledge(self, tags: Iterable[int]) -> None:
         """All in one write. Those before which nothing is open any more share one frame."""
         settled = self._settled(tags)
         run = 0
-        for tag in self._open:
+        for tag in () if self._is_shared else self._open:
             if tag not in settled:
                 break
             run = tag
@@ -102,7 +107,7 @@ class Channel:
     def _write(self, frames: list[bytes], settled: Iterable[int]) -> None:
         for tag in settled:
             del self._open[tag]
-        if frames and not self._is_closed and not self._writer.is_closing():
+        if frames and not self.is_closed and not self._writer.is_closing():
             self._writer.write(b"".join(frames))
 
 

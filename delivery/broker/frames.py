@@ -20,6 +20,9 @@ from delivery.use_cases.messages import Outgoing
 MAX_KINDS = 4096
 """Remembered. A kind is an exchange, a key and a few properties: a few for each lane of each tenant."""
 
+MAX_FRAME = 2**32 - 1
+"""Bytes that a frame's head can tell of."""
+
 _ID_PREFIX = 12
 _ID_LENGTH = _ID_PREFIX + 16
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -48,9 +51,10 @@ class Frames:
     which one had no route."""
 
     def __init__(self, channel: int, *, max_body: int) -> None:
-        """max_body: how much of a body one frame may carry."""
+        """max_body: how much of a body one frame may carry; without a limit if it is not positive, as
+        when the broker's frame_max is 0."""
         self._channel = channel
-        self._max_body = max_body
+        self._max_body = max_body if max_body > 0 else MAX_FRAME
         self._body_head = b"\x03" + channel.to_bytes(2)
         self._templates: dict[_Kind, _Template] = {}
         self._prefix = uuid4().hex[:_ID_PREFIX]

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from pamqp.header import ContentHeader
@@ -31,7 +31,9 @@ _FRAME = struct.Struct(">BHI")
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _KINDS = frozenset({_METHOD, _HEADER, _BODY, 8})
 _RETURN, _DELIVER, _ACK, _NACK = ((60 << 16 | method).to_bytes(4) for method in (50, 60, 80, 120))
+_GOT = (60 << 16 | 71).to_bytes(4)
 _OPENED = (20 << 16 | 11).to_bytes(4)
+_CLOSE = (20 << 16 | 40).to_bytes(4)
 _RENEWALS = frozenset((20 << 16 | method).to_bytes(4) for method in (11, 40, 41))
 """channel.open-ok, close and close-ok: what is delivered or confirmed from then on has tags of its own."""
 
@@ -71,7 +73,27 @@ class Routes(TransportFactory):
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **kwargs)
         self.sieve = Sieve(self._takers, writer)
-        return SiftedReader(reader, self.sieve), writer
+        return SiftedReader(reader, self.sieve), cast(asyncio.StreamWriter, WatchedWriter(writer, self.sieve))
+
+
+class WatchedWriter:
+    """What aiormq writes to: a StreamWriter that tells the sieve which channels aiormq closes.
+
+    Nothing of ours may follow a channel's close: the broker would end the whole connection.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter, sieve: "Sieve") -> None:
+        self._writer = writer
+        self._sieve = sieve
+
+    def write(self, data: bytes) -> None:
+        """data: begins with a whole frame; a close comes alone."""
+        if data[_FRAME.size : _FRAME.size + 4] == _CLOSE and data[0] == _METHOD:
+            self._sieve.forget(int.from_bytes(data[1:3]))
+        self._writer.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
 
 
 class SiftedReader(asyncio.StreamReader):
@@ -94,10 +116,8 @@ class SiftedReader(asyncio.StreamReader):
         return data
 
     async def read(self, n: int = -1) -> bytes:
-        """What there is of a stream that aiormq could not read."""
-        passed = bytes(self._sieve.passed)
-        self._sieve.passed.clear()
-        return passed + await self._source.read(n)
+        """Never called. What is read past the sieve would be lost to those who wait for it."""
+        raise NotImplementedError
 
     async def _read_on(self, expected: int) -> None:
         try:
@@ -122,6 +142,7 @@ class Sieve:
         self._channels: dict[int, Channel] = {}
         self._begun: dict[int, _Begun] = {}
         self._opened: set[int] = set()
+        self._closing: set[int] = set()
         self._confirms: dict[int, Confirms] = {}
         self._beat_at = float("-inf")
         self.passed = bytearray()
@@ -131,6 +152,12 @@ class Sieve:
         for number in {*self._channels, *self._confirms}:
             self._renew(number)
         self._opened.clear()
+        self._closing.clear()
+
+    def forget(self, number: int) -> None:
+        """We close this channel. What is still delivered over it goes to others; no verdict on it is sent."""
+        self._renew(number)
+        self._closing.add(number)
 
     def confirm(self, number: int, confirms: Confirms) -> None:
         """Tell it what becomes of what is published on a channel. Raises ConnectionError if none is open."""
@@ -194,6 +221,8 @@ class Sieve:
             if method == _OPENED:
                 self._opened.add(number)
             return False
+        if method == _GOT:
+            self._channel(number).share()
         confirms = self._confirms.get(number)
         return confirms is not None and self._take_confirm(confirms, number, data, start)
 
@@ -212,6 +241,7 @@ class Sieve:
         tag_end = start + 5 + data[start + 4]
         taker = self._takers.get(data[start + 5 : tag_end])
         if taker is None:
+            self._channel(number).share()
             return False
         key_at = tag_end + 10 + data[tag_end + 9]  # behind the delivery tag, a bit and the exchange
         self._begun[number] = _Delivered(
@@ -227,11 +257,14 @@ class Sieve:
         channel = self._channels.get(number)
         if channel is None:
             channel = self._channels[number] = Channel(number, self.writer)
+            if number in self._closing:
+                channel.close()
         return channel
 
     def _renew(self, number: int) -> None:
         self._begun.pop(number, None)
         self._opened.discard(number)
+        self._closing.discard(number)
         channel, confirms = self._channels.pop(number, None), self._confirms.pop(number, None)
         if channel is not None:
             channel.close()
@@ -282,15 +315,15 @@ class _Delivered(_Begun):
 
     def end(self) -> None:
         self._channel.note(self._tag)
-        delivery = Delivery(
-            self._channel,
-            self._tag,
-            redelivered=self._redelivered,
-            routing_key=self._routing_key,
-            header=self.header,
-            body=self.bodies[0] if len(self.bodies) == 1 else b"".join(self.bodies),
-        )
         try:
+            delivery = Delivery(
+                self._channel,
+                self._tag,
+                redelivered=self._redelivered,
+                routing_key=self._routing_key,
+                header=self.header,
+                body=self.bodies[0] if len(self.bodies) == 1 else b"".join(self.bodies),
+            )
             self._taker(delivery)
         except Exception as error:  # else it would end the connection; unacknowledged, it comes again
             log.error("a delivery was not taken error=%s", type(error).__name__)

@@ -145,3 +145,26 @@ def test_a_verdict_on_what_came_over_a_channel_that_the_broker_closed_harms_noth
 
     taking(declared, work)
     wait_for_value(lambda: declared.depth("email.bulk"), HELD - 4, within=30, what="all but five are left")
+
+
+def test_a_verdict_behind_aiormqs_own_close_of_a_channel_costs_the_connection_nothing(
+    declared: VirtualHost,
+) -> None:
+    """aiormq closes a channel when a call over it is not answered in time, say."""
+    publish(declared, numbered(HELD))
+
+    async def work(bulk: Taking) -> None:
+        other = await bulk.connection.channel()
+        before = await bulk.take(HELD)
+        assert bulk.lane._queue is not None
+        channel = await bulk.lane._queue.channel.get_underlay_channel()
+        closing = asyncio.create_task(channel.close())
+        while not before[0].channel.is_closed:  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0)
+        await acknowledge(before)
+        await closing
+        await other.declare_queue("email.bulk", passive=True)
+        assert not channel.connection.is_closed
+
+    taking(declared, work)
+    wait_for_value(lambda: declared.depth("email.bulk"), HELD, within=30, what="all are there again")

@@ -114,6 +114,22 @@ def test_a_batch_waits_for_its_last_verdict() -> None:
     asyncio.run(publish())
 
 
+def test_nothing_is_published_behind_our_own_close_of_the_channel() -> None:
+    async def publish() -> None:
+        broker = Broker()
+        channel = broker.channel()
+        verdicts, tasks = await _publishing(channel, [[PLAIN]])
+        broker.sieve.forget(1)
+        with pytest.raises(ConnectionError):
+            await tasks[0]
+        assert verdicts == [[U]]
+        with pytest.raises(ConnectionError):
+            await channel.publish([PLAIN], [U])
+        assert len(broker.message_ids) == 1
+
+    asyncio.run(publish())
+
+
 def test_the_channels_end_leaves_unknown_what_had_no_verdict_by_then() -> None:
     async def publish() -> None:
         broker = Broker()

@@ -80,6 +80,21 @@ def test_all_that_was_delivered_until_then_is_one_frame() -> None:
     )
 
 
+def test_over_what_others_were_given_no_verdict_reaches() -> None:
+    writer = Writer()
+    channel = Channel(NUMBER, writer)
+    for tag in (1, 3, 4):
+        channel.note(tag)
+    channel.share()
+    channel.acknowledge([1, 3])
+    channel.acknowledge([4])
+    assert [(ack.delivery_tag, ack.multiple) for ack in frames_in(writer.written)] == [
+        (1, False),
+        (3, False),
+        (4, False),
+    ]
+
+
 def test_what_was_given_back_is_given_back_to_its_queue() -> None:
     writer = Writer()
     channel = Channel(NUMBER, writer)

@@ -100,3 +100,13 @@ def test_what_amqp_has_no_room_for_is_an_error(message: Outgoing) -> None:
     marshalling = Frames(1, max_body=MAX_BODY)
     with pytest.raises((ValueError, TypeError, struct.error)):
         marshalling.marshal(message, number=1, at=AT)
+
+
+def test_a_broker_that_limits_no_frame_gets_each_body_in_one() -> None:
+    """aiormq takes a frame's own bytes off its greatest size, which is 0 then."""
+    body = bytes(range(256)) * 1000
+    raw = Frames(1, max_body=-8).marshal(replace(PLAIN, body=body), number=1, at=AT)
+    _, header, *bodies = _read(raw, channel=1)
+    assert isinstance(header, ContentHeader)
+    assert header.body_size == len(body)
+    assert [part.value for part in bodies if isinstance(part, ContentBody)] == [body]

@@ -1,9 +1,12 @@
 """Bytes as the broker sends them, cut anywhere: deliveries are taken out, all else passes as it came."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands, frame
@@ -12,7 +15,7 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from delivery.broker.delivery import Delivery
-from delivery.broker.sifting import HEARTBEAT, HEARTBEAT_EVERY, Sieve
+from delivery.broker.sifting import HEARTBEAT, HEARTBEAT_EVERY, Sieve, SiftedReader, WatchedWriter
 
 OURS, OTHERS = "ours", "others"
 TIMES = st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -192,3 +195,92 @@ def test_after_the_connections_end_nothing_is_written() -> None:
     sifted.sieve.close()
     second.channel.give_back([second.tag])
     assert sifted.writer.written == b""
+
+
+@pytest.mark.parametrize(
+    "of_others",
+    [
+        delivered(1, 1, b"for others", consumer=OTHERS),
+        [
+            frame.marshal(commands.Basic.GetOk(1, False, "exchange", "key", 0), 1),
+            *delivered(1, 1, b"fetched")[1:],
+        ],
+    ],
+    ids=["delivered", "fetched"],
+)
+def test_no_verdict_reaches_over_what_others_got(of_others: list[bytes]) -> None:
+    sifted = Sifted()
+    sifted.feed(b"".join([*of_others, *delivered(1, 2, b"{}")]))
+    (item,) = sifted.taken
+    item.channel.acknowledge([item.tag])
+    assert sifted.writer.written == frame.marshal(commands.Basic.Ack(2, False), 1)
+    assert sifted.passed.replace(HEARTBEAT, b"") == b"".join(of_others)
+
+
+def test_nothing_follows_the_close_of_a_channel_by_aiormq() -> None:
+    sifted = Sifted()
+    writer = WatchedWriter(cast(asyncio.StreamWriter, sifted.writer), sifted.sieve)
+    sifted.feed(frame.marshal(commands.Channel.OpenOk(), 1) + frame.marshal(commands.Channel.OpenOk(), 2))
+    sifted.feed(b"".join(delivered(1, 1, b"a") + delivered(2, 1, b"b")))
+    close = frame.marshal(commands.Channel.Close(504, "RPC timeout", 0, 0), 1)
+    writer.write(close)
+    sifted.feed(b"".join(delivered(1, 2, b"still")))
+    before, other, still = sifted.taken
+    for item in (before, still):
+        item.channel.acknowledge([item.tag])
+        item.channel.give_back([item.tag])
+    assert sifted.writer.written == close
+    other.channel.acknowledge([other.tag])
+    assert sifted.writer.written == close + frame.marshal(commands.Basic.Ack(1, True), 2)
+
+
+def test_after_its_close_by_aiormq_a_channel_that_is_opened_anew_gets_verdicts() -> None:
+    sifted = Sifted()
+    writer = WatchedWriter(cast(asyncio.StreamWriter, sifted.writer), sifted.sieve)
+    sifted.feed(frame.marshal(commands.Channel.OpenOk(), 1))
+    writer.write(frame.marshal(commands.Channel.Close(504, "RPC timeout", 0, 0), 1))
+    sifted.writer.written = b""
+    sifted.feed(frame.marshal(commands.Channel.CloseOk(), 1) + frame.marshal(commands.Channel.OpenOk(), 1))
+    sifted.feed(b"".join(delivered(1, 1, b"{}")))
+    (item,) = sifted.taken
+    item.channel.acknowledge([item.tag])
+    assert sifted.writer.written == frame.marshal(commands.Basic.Ack(1, True), 1)
+
+
+def test_whatever_else_aiormq_writes_closes_nothing() -> None:
+    sifted = Sifted()
+    writer = WatchedWriter(cast(asyncio.StreamWriter, sifted.writer), sifted.sieve)
+    sifted.feed(frame.marshal(commands.Channel.OpenOk(), 1) + b"".join(delivered(1, 1, b"{}")))
+    words = [
+        b"AMQP\x00\x00\x09\x01",
+        HEARTBEAT,
+        frame.marshal(commands.Channel.CloseOk(), 2),
+        frame.marshal(commands.Channel.Close(200, "bye", 0, 0), 2),
+    ]
+    for word in words:
+        writer.write(word)
+    (item,) = sifted.taken
+    item.channel.acknowledge([item.tag])
+    words.append(frame.marshal(commands.Basic.Ack(1, True), 1))
+    assert sifted.writer.written == b"".join(words)
+
+
+def test_a_delivery_that_cant_be_understood_harms_no_other() -> None:
+    sifted = Sifted()
+    method, _, body = delivered(1, 1, b"{}")
+    cut_short = (60).to_bytes(2) + bytes(2) + (2).to_bytes(8) + b"\x88"  # two bytes of flags, had it all
+    header = b"\x02\x00\x01" + len(cut_short).to_bytes(4) + cut_short + b"\xce"
+    sifted.feed(b"".join([method, header, body, *delivered(1, 2, b"good")]))
+    (item,) = sifted.taken
+    item.channel.acknowledge([item.tag])
+    assert sifted.writer.written == frame.marshal(commands.Basic.Ack(2, False), 1)
+
+
+def test_nobody_reads_past_the_sieve() -> None:
+    async def run() -> bytes:
+        source = asyncio.StreamReader()
+        source.feed_data(b"".join(delivered(1, 1, b"{}")))
+        return await SiftedReader(source, Sifted().sieve).read()
+
+    with pytest.raises(NotImplementedError):
+        asyncio.run(run())
