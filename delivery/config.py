@@ -89,7 +89,7 @@ def load_config(environ: Mapping[str, str]) -> Config:
         checks=_read_checks(file.section("checks"), reports_deliveries=provider.reports_deliveries),
         breaker=_read_breaker(file.section("breaker")),
         delay_steps=_delay_steps(lanes.values()),
-        reserved_slots=file.section("slots").integer("reserved", 4, least=0),
+        reserved_slots=file.section("slots").integer("reserved", _an_eighth(provider.max_in_flight), least=0),
         claims=_read_claims(file.section("claims")),
         loops=_read_loops(file.section("loops")),
         consumers_health_port=env.optional_port("CONSUMERS_HEALTH_PORT"),
@@ -133,7 +133,7 @@ def _read_api(env: Section, section: Section) -> ApiConfig:
 
 
 def _read_provider(env: Section, section: Section) -> ProviderConfig:
-    ceiling = section.integer("max_in_flight", 32, least=1, most=4096)
+    ceiling = section.integer("max_in_flight", 64, least=1, most=4096)
     # The environment goes first: it comes with the provider's address.
     in_file = section.choices("extra_fields", (), allowed=EXTRA_FIELDS)
     extra_fields = env.chosen_words("PROVIDER_EXTRA_FIELDS", allowed=EXTRA_FIELDS) or in_file
@@ -212,6 +212,11 @@ def _read_breaker(section: Section) -> BreakerPolicy:
         first_pause=section.duration("first_pause", "1s", parse=parse_duration),
         longest_pause=section.duration("longest_pause", "30s", parse=parse_duration),
     )
+
+
+def _an_eighth(max_in_flight: int) -> int:
+    """At least one, where there is another for the rest."""
+    return min(max(1, max_in_flight // 8), max_in_flight - 1)
 
 
 def _check_together(config: Config, faults: Faults) -> None:

@@ -64,6 +64,13 @@ def test_postroom_toml_in_the_working_folder_is_read(tmp_path: Path, monkeypatch
     assert load_config({}).provider.max_in_flight == 7
 
 
+@pytest.mark.parametrize(("at_once", "reserved"), [(1, 0), (2, 1), (7, 1), (16, 2), (64, 8), (100, 12)])
+def test_by_default_an_eighth_of_the_calls_is_for_critical_alone(
+    load: Load, at_once: int, reserved: int
+) -> None:
+    assert load(f"[provider]\nmax_in_flight = {at_once}").reserved_slots == reserved
+
+
 def test_a_ceiling_below_the_floors_default_lowers_it(load: Load) -> None:
     config = load("[provider]\nmax_in_flight = 2\n[slots]\nreserved = 1")
     assert (config.provider.min_in_flight, config.provider.max_in_flight) == (2, 2)

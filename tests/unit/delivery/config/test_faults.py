@@ -104,9 +104,9 @@ def test_a_setting_of_the_checks_that_is_wrong_is_named(faults: Faults, file: st
 @pytest.mark.parametrize(
     ("file", "environ", "name"),
     [
-        ("[slots]\nreserved = 32", {}, "slots.reserved"),
-        ("[provider]\nmax_in_flight = 4", {}, "slots.reserved"),
-        ("[provider]\nmin_in_flight = 33", {}, "provider.min_in_flight"),
+        ("[slots]\nreserved = 64", {}, "slots.reserved"),
+        ("[provider]\nmax_in_flight = 4\n[slots]\nreserved = 4", {}, "slots.reserved"),
+        ("[provider]\nmin_in_flight = 65", {}, "provider.min_in_flight"),
         ("[provider]\nmin_in_flight = 1", {}, "provider.min_in_flight"),
         ("[claims]\nlease = '17s'", {}, "claims.lease"),
         ("[provider]\ntotal_timeout = '1s'", {}, "provider.connect_timeout"),
