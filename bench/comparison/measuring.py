@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -67,7 +68,10 @@ def accepting(url: str, *, connections: int, seconds: float) -> Accepting:
         *(sys.executable, "-m", "bench.load", f"--url={url}"),
         *(f"--connections={connections}", f"--seconds={seconds}"),
     ]
-    run = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    with tempfile.TemporaryFile("w+") as output:  # through a pipe, a hundred kilobytes were cut off once
+        subprocess.run(command, stdout=output, check=True)
+        output.seek(0)
+        run = json.load(output)
     return Accepting(
         rate=run["emails"] / run["took"],
         emails=run["emails"],
