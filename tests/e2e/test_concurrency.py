@@ -23,6 +23,8 @@ FLOOR, CEILING = 4, 32
 EMAILS = 300
 RETRY = 'retry = ["1s", "1s", "1s", "1s", "1s"]'
 CONFIG = f"""
+[provider]
+max_in_flight = {CEILING}
 [loops]
 relay_grace = "20s"
 [lanes.critical]
