@@ -25,7 +25,6 @@ def _rows() -> list[tuple[str, Measure]]:
         ("… and the provider takes 2 s a call: p50", measures.latency(measures.UNDER_SLOW, "p50")),
         ("… p99", measures.latency(measures.UNDER_SLOW, "p99")),
         ("memory of the workers", measures.WORKERS_MEMORY),
-        ("the broker's, per 100,000 waiting", measures.memory("broker")),
         ("broker killed: back at work after", measures.RECOVERED),
     ]
 
