@@ -57,7 +57,7 @@ def test_under_a_transactional_overload_bulk_keeps_its_weight(
     weights = "[lanes.transactional]\nweight = 3\n[lanes.bulk]\nweight = 1\n"
     system = start_system(config=CONFIG + weights)
     system.consumers[0].stop(within=30)
-    system.provider.set_faults(latency=0.6)  # long beside the way of a message, so that no lane runs dry
+    system.provider.set_faults(latency=1.0)  # long beside the way of a message, so that no lane runs dry
     bodies = [email(lane=lane, recipient=f"{lane}@example.com") for lane in ("transactional", "bulk")]
     system.api.send_many(bodies * 400)
     wait_until(
