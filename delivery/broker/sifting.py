@@ -8,6 +8,7 @@ with connections, channels and heartbeats stays its own.
 import asyncio
 import logging
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -116,8 +117,8 @@ class SiftedReader(asyncio.StreamReader):
         return data
 
     async def read(self, n: int = -1) -> bytes:
-        """Never called. What is read past the sieve would be lost to those who wait for it."""
-        raise NotImplementedError
+        """Raises RuntimeError: what is read past the sieve would be lost to those who wait for it."""
+        raise RuntimeError("a version of aiormq that reads in another way")
 
     async def _read_on(self, expected: int) -> None:
         try:
@@ -272,7 +273,7 @@ class Sieve:
             confirms.close()
 
 
-class _Begun:
+class _Begun(ABC):
     """A message whose content is still to come. missing: bytes of its body."""
 
     __slots__ = ("bodies", "header", "missing")
@@ -282,9 +283,9 @@ class _Begun:
         self.bodies: list[bytes] = []
         self.missing = 0
 
+    @abstractmethod
     def end(self) -> None:
         """It is whole."""
-        raise NotImplementedError
 
 
 class _Returned(_Begun):
