@@ -52,7 +52,7 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, answered: Answered, lost: Lost) -> None:
         self._answered, self._lost = answered, lost
-        self._received = b""
+        self._pieces = _Pieces()
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,14 +66,9 @@ class Caller(asyncio.Protocol):
 
     # asyncio's name: https://docs.python.org/3/library/asyncio-protocol.html
     def data_received(self, data: bytes) -> None:
-        if self._received:
-            data = self._received + data
-        end = data.find(_END)
-        if end < 0 or len(data) < end + len(_END) + _length(data, end):
-            self._received = data
-            return
-        self._received = b""
-        self._answered(self, int(data[9:12]), data[end + len(_END) :])
+        if whole := self._pieces.add(data):
+            head, body = whole
+            self._answered(self, int(head[9:12]), body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost(self)
@@ -94,7 +89,7 @@ class Served(asyncio.Protocol):
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
-        self._received = b""
+        self._pieces = _Pieces()
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -102,14 +97,27 @@ class Served(asyncio.Protocol):
 
     # asyncio's name, as above
     def data_received(self, data: bytes) -> None:
+        if whole := self._pieces.add(data):
+            head, body = whole
+            self._serve(head.partition(b"\r\n")[0], body, self._transport.write)
+
+
+class _Pieces:
+    """A message on its way in; nothing comes behind it before it is dealt with."""
+
+    def __init__(self) -> None:
+        self._received = b""
+
+    def add(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Its head and its body, once it is whole."""
         if self._received:
             data = self._received + data
         end = data.find(_END)
         if end < 0 or len(data) < end + len(_END) + _length(data, end):
             self._received = data
-            return
+            return None
         self._received = b""
-        self._serve(data[: data.find(b"\r\n")], data[end + len(_END) :], self._transport.write)
+        return data[:end], data[end + len(_END) :]
 
 
 def _length(data: bytes, end: int) -> int:
