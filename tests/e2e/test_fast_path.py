@@ -5,7 +5,6 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -27,9 +26,7 @@ Connect = Callable[[], socket.socket]
 
 @pytest.fixture
 def line(database: StoreDatabase, line_to: Callable[[int], Line]) -> Line:
-    port = urlsplit(database.uri).port
-    assert port is not None
-    return line_to(port)
+    return line_to(database.port)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import postroom_client
 import pytest
@@ -232,7 +231,7 @@ def test_a_tenant_over_its_rate_gets_every_email_through_once(whole: Whole) -> N
 def test_two_processes_with_the_same_keys_while_the_api_dies_and_the_store_goes_away(
     start_system: Callable[..., System], database: StoreDatabase, line_to: Callable[[int], Line]
 ) -> None:
-    line = line_to(urlsplit(database.uri).port or 27017)
+    line = line_to(database.port)
     system = start_system(mongodb_uri=line.over(database.uri), api_key=KEY)
     texts = [f"shared {number}" for number in range(80)]
     command = [sys.executable, "-m", "tests.harness.client_sends", "--url", system.api.url, "--key", KEY]

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
@@ -87,7 +86,7 @@ def test_what_was_held_up_on_a_stalled_line_to_the_store_is_known_afterwards(
 ) -> None:
     store = own_store()
     with store.database() as database:
-        line = line_to(port_of(database))
+        line = line_to(database.port)
         system = start_system(mongodb_uri=line.over(database.uri), config=CONFIG, simulator_options=RETRIES)
         before = system.api.send_many([email()] * 40)
         line.stall()
@@ -111,7 +110,7 @@ def test_what_was_held_up_on_a_stalled_line_to_the_store_is_known_afterwards(
 def test_what_the_provider_said_settles_an_email_whose_lease_ran_out_while_the_store_was_away(
     start_system: StartSystem, database: StoreDatabase, line_to: Callable[[int], Line]
 ) -> None:
-    line = line_to(port_of(database))
+    line = line_to(database.port)
     system = start_system(mongodb_uri=line.over(database.uri), config=CONFIG)
     recipient = "fault+slow.2+webhook-lost@example.com"
     accepted = system.api.send_many([email(recipient=recipient)] * 6)
@@ -185,10 +184,6 @@ def known_of(api: Api, request_ids: list[str]) -> list[str]:
 
 def states(database: StoreDatabase) -> dict[str, int]:
     return dict(Counter(found["state"] for found in database["emails"].find({}, {"state": 1})))
-
-
-def port_of(database: StoreDatabase) -> int:
-    return urlsplit(database.uri).port or 27017
 
 
 def print_answers(what: str, answers: list[Answer], *, known: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -233,7 +232,7 @@ def test_delivered_after_failed_is_delivered(api: Api) -> None:
 def test_while_the_store_is_away_the_provider_is_asked_to_send_it_again(
     start_system: Callable[..., System], database: StoreDatabase, line_to: Callable[[int], Line]
 ) -> None:
-    line = line_to(urlsplit(database.uri).port or 27017)
+    line = line_to(database.port)
     system = start_system(
         mongodb_uri=line.over(database.uri), simulator_options=["--webhook-retry-delays", "1,1,1,2,2,5,5"]
     )

@@ -67,6 +67,11 @@ class StoreDatabase:
             uri, serverSelectionTimeoutMS=5000, socketTimeoutMS=30_000, tz_aware=True
         )
 
+    @property
+    def port(self) -> int:
+        """Of its server."""
+        return urlsplit(self.uri).port or 27017
+
     def __getitem__(self, collection: str) -> "pymongo.collection.Collection[Document]":
         return self.client[self.name][collection]
 

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,9 +30,7 @@ EVENT = ProviderEvent(provider="p", provider_event_id="1", email_id="a", report=
 
 @pytest.fixture
 def line(database: StoreDatabase, line_to: Callable[[int], Line]) -> Line:
-    port = urlsplit(database.uri).port
-    assert port is not None
-    return line_to(port)
+    return line_to(database.port)
 
 
 @pytest.fixture
