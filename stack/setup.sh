@@ -212,6 +212,15 @@ ensure_rabbitmq() {
   install_rabbitmq && have_rabbitmq || fail "RabbitMQ can't be installed; see $log"
 }
 
+# The tests make a certificate with openssl, and run README's commands, of which some are curl's.
+ensure_programs_of_tests() {
+  command -v curl >/dev/null && command -v openssl >/dev/null && return
+  if is_root && command -v apt-get >/dev/null; then
+    with_progress "Installing curl and openssl" apt_install curl openssl && return
+  fi
+  say "postroom: curl or openssl is missing. The tests that need them are skipped, and fail in CI."
+}
+
 # --------------------------------------------------------------------------------------------------------
 
 mkdir -p "$(dirname "$log")"
@@ -224,6 +233,7 @@ fi
 if is_root; then remove_our_policy; fi
 # First what only root can mend, so that nobody waits for the rest before hearing of it.
 [ "$purpose" = lint ] || ensure_rabbitmq
+[ "$purpose" != test ] || ensure_programs_of_tests
 ensure_packages
 [ "$purpose" = run ] || ensure_python_client
 [ "$purpose" != test ] || ensure_javascript_client

@@ -1,10 +1,9 @@
 """Fixtures that start real servers, each only when a test asks for it."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from stack.broker import RabbitMQMissing
 from tests.harness.broker import BrokerServer, VirtualHost, private_broker, running_broker
 from tests.harness.line import Line
+from tests.harness.programs import skip_or_fail
 from tests.harness.store import StoreDatabase, StoreServer, private_store, running_store
 from tests.harness.system import System
 
@@ -29,7 +29,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerServer]:
         try:
             server = stack.enter_context(running_broker(tmp_path_factory.mktemp("broker")))
         except RabbitMQMissing as missing:
-            _skip_or_fail(str(missing))
+            skip_or_fail(str(missing))
         yield server
 
 
@@ -63,7 +63,7 @@ def own_broker(tmp_path: Path) -> Iterator[Callable[[], BrokerServer]]:
             try:
                 return stack.enter_context(private_broker(tmp_path / "own-broker"))
             except RabbitMQMissing as missing:
-                return _skip_or_fail(str(missing))
+                return skip_or_fail(str(missing))
 
         yield start
 
@@ -115,10 +115,3 @@ def start_system(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[...
         return system
 
     return start
-
-
-def _skip_or_fail(reason: str) -> NoReturn:
-    """A laptop without a broker skips; CI fails."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -18,6 +18,7 @@ import pytest
 from delivery.config_values import EXTRA_FIELDS
 from tests.e2e.conftest import Whole
 from tests.harness import readme
+from tests.harness.programs import need
 from tests.harness.shell import Shell
 from tests.harness.system import System
 
@@ -36,8 +37,7 @@ def system(whole: Whole) -> System:
 
 def shell(script: str, system: System, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run lines of the README, at the address of this system's API."""
-    if shutil.which("curl") is None or shutil.which("openssl") is None:
-        pytest.skip("the README's commands need curl and openssl")
+    need("curl", "openssl")
     script = script.replace("http://127.0.0.1:8080", system.api.url)
     return subprocess.run(
         ["bash", "-euc", script],

@@ -2,7 +2,6 @@
 
 import asyncio
 import queue
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from delivery.http.calls import HttpCalls
 from delivery.http.connection import Body, CallFailed
+from tests.harness.programs import need
 
 T = TypeVar("T")
 YES = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes"
@@ -196,8 +196,7 @@ def test_a_name_and_password_in_the_address_are_sent() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of localhost, and with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl to make a certificate with")
+    need("openssl")
     path = tmp_path_factory.mktemp("tls") / "localhost.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     command += f" -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {path} -out {path}.crt"
