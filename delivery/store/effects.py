@@ -9,6 +9,7 @@ from typing import Protocol
 
 from delivery.domain.errors import StoreUnavailable
 from delivery.domain.provider_events import PendingEvent
+from delivery.store.soon import Soon
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class Write(Protocol):
 
 
 class Effects:
-    """Safe to use from many threads. Its own one starts with the first effect, in the process that has it.
+    """Safe to use from many threads.
 
     Until its effect is written an event stays pending in the store. Should this process be killed before
     that, the reconciler applies the event once more, which changes nothing but the effect that is recorded.
@@ -29,13 +30,11 @@ class Effects:
     def __init__(self, write: Write, *, relay_grace: timedelta) -> None:
         """relay_grace: how long an event may be pending before the reconciler applies it."""
         self._write = write
-        self._interval = min(LONGEST, relay_grace / 3).total_seconds()
+        self._soon = Soon(self.flush, interval=min(LONGEST, relay_grace / 3), name="striking events")
         self._waiting: dict[str, str] = {}
         self._latest: datetime | None = None
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def record_effects(self, effects: Mapping[str, Sequence[str]], *, now: datetime) -> None:
         """Have events struck as applied soon. effects: what they did -> their ids. Never fails."""
@@ -44,10 +43,7 @@ class Effects:
                 for event_id in event_ids:
                     self._waiting.setdefault(event_id, effect)
             self._latest = now
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="striking events", daemon=True)
-                self._thread.start()
-        self._wake.set()
+        self._soon.ask()
 
     def not_applied(self, pending: Sequence[PendingEvent]) -> list[PendingEvent]:
         """Those that were not applied here a moment ago. Writes what was, so that none is found for ever."""
@@ -70,18 +66,10 @@ class Effects:
             try:
                 self._write(by_effect, now=latest)
             except StoreUnavailable:
-                self._wake.set()
+                self._soon.ask()
                 return
             except Exception as error:
                 log.error("events left to the reconciler error=%s", type(error).__name__)
             with self._lock:
                 for event_id in waiting:
                     del self._waiting[event_id]
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            pause.wait(self._interval)
-            self.flush()

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from delivery.domain.counts import Bin, Changes, Place
 from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
+from delivery.store.soon import Soon
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +15,7 @@ INTERVAL = timedelta(seconds=1)
 
 
 class Tally:
-    """Safe to use from many threads. Its own one starts with the first change, in the process that has it.
+    """Safe to use from many threads.
 
     What a process has not written when it is killed, or when the store leaves it open whether a write
     happened, may be missing until the next recount: the changes of about a second.
@@ -22,12 +23,10 @@ class Tally:
 
     def __init__(self, write: Callable[[Changes], None], *, interval: timedelta = INTERVAL) -> None:
         self._write = write
-        self._interval = interval.total_seconds()
+        self._soon = Soon(self.flush, interval=interval, name="counting")
         self._changes: Changes = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def add(self, changes: Mapping[tuple[Place, Bin], int]) -> None:
         """Never waits for the store, never fails."""
@@ -36,10 +35,7 @@ class Tally:
         with self._lock:
             for key, by in changes.items():
                 self._changes[key] = self._changes.get(key, 0) + by
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="counting", daemon=True)
-                self._thread.start()
-        self._wake.set()
+        self._soon.ask()
 
     def flush(self) -> None:
         """Write what there is; never fails. While the store is away it stays here."""
@@ -55,6 +51,7 @@ class Tally:
                 log.warning("counts may not be written; the next recount corrects them")
             except StoreUnavailable:
                 self._put_back(changes)
+                self._soon.ask()
             except Exception as error:
                 log.error("counts not written; the next recount corrects them error=%s", type(error).__name__)
 
@@ -62,14 +59,3 @@ class Tally:
         with self._lock:
             for key, by in changes.items():
                 self._changes[key] = self._changes.get(key, 0) + by
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            pause.wait(self._interval)
-            self.flush()
-            with self._lock:
-                if self._changes:
-                    self._wake.set()
