@@ -34,14 +34,16 @@ class LaneBuffers:
         waiting = self._waiting[place.lane].setdefault(place.tenant_id, [])
         heapq.heappush(waiting, (-(message.priority or 0), next(self._arrivals), message))
 
-    def take(self, lanes: Collection[Lane] = tuple(Lane)) -> list[tuple[TenantLane, Message]]:
+    def take(
+        self, lanes: Collection[Lane] = tuple(Lane), *, most: int = MAX_CLAIM
+    ) -> list[tuple[TenantLane, Message]]:
         """Take what there are slots for, of these lanes; each taken message holds a slot of its lane.
 
         The others leave a slot for each critical message that waits here.
         """
         taken: list[tuple[TenantLane, Message]] = []
         kept = None if Lane.CRITICAL in lanes else self._count(Lane.CRITICAL)
-        while len(taken) < MAX_CLAIM and (kept is None or self._slots.free > kept):
+        while len(taken) < most and (kept is None or self._slots.free > kept):
             lane = self._slots.take([lane for lane in lanes if self._waiting[lane]])
             if lane is None:
                 break

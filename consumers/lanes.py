@@ -7,6 +7,7 @@ connection its message came on. Outcomes are written together, and only then are
 
 import asyncio
 import logging
+import time
 from collections.abc import Container, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from consumers.attachment_memory import AttachmentMemory
 from consumers.breaker import BreakerWatch
 from consumers.claim_turns import AllTurns, ClaimTurns
 from consumers.claiming import Claiming
-from consumers.lane_buffers import LaneBuffers
+from consumers.lane_buffers import MAX_CLAIM, LaneBuffers
 from consumers.lane_heads import Head, LaneHeads
 from consumers.lane_subscriptions import LaneSubscriptions
 from consumers.leases import Leases
 from consumers.outcomes import Answered, Outcomes
 from consumers.pace import Pace
+from consumers.precedence import Precedence
 from consumers.probing import Tried
 from consumers.settlement import acknowledge, give_back, refuse
 from consumers.strays import StrayMessage, Strays
@@ -34,6 +36,7 @@ from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest
+from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.slots import Slots
 from delivery.domain.tenant_lanes import TenantLane
@@ -66,13 +69,20 @@ class LanesConsumer:
         leases: Leases,
         watermarks: Watermarks,
         breaker: BreakerWatch,
+        precedence: Precedence,
     ) -> None:
         config = parts.config
         self._parts = parts
         self._outbox = outbox
         self._outcomes = Outcomes(
-            parts, outbox=outbox, announcer=announcer, leases=leases, written=self._release
+            parts,
+            outbox=outbox,
+            announcer=announcer,
+            leases=leases,
+            written=self._release,
+            give_way=precedence.give_way,
         )
+        self._precedence = precedence
         self._watermarks = watermarks
         self._leases = leases
         self._slots = Slots(
@@ -149,11 +159,33 @@ class LanesConsumer:
         await self._turns.take(self._claim_in_turn)
 
     async def _claim_in_turn(self, turns: ClaimTurns) -> None:
+        claim_next = self._claim_critical if Lane.CRITICAL in turns.lanes else self._claim_others
         while True:
             await turns.changed()
-            while self._may_begin() and (taken := self._buffers.take(turns.lanes)):
-                async with turns.claiming:
-                    await self._claim(taken, self._watermarks)
+            while await claim_next(turns):
+                pass
+
+    async def _claim_critical(self, turns: ClaimTurns) -> bool:
+        """Returns whether there was anything to claim, and a slot for it."""
+        if await self._claim_next(turns):
+            return True
+        self._precedence.claimed()
+        return False
+
+    async def _claim_others(self, turns: ClaimTurns) -> bool:
+        await self._precedence.give_way()
+        began = time.monotonic()
+        is_claimed = await self._claim_next(turns, most=self._precedence.most_claimed)
+        if is_claimed:
+            await self._precedence.rest(time.monotonic() - began)
+        return is_claimed
+
+    async def _claim_next(self, turns: ClaimTurns, *, most: int = MAX_CLAIM) -> bool:
+        if not self._may_begin() or not (taken := self._buffers.take(turns.lanes, most=most)):
+            return False
+        async with turns.claiming:
+            await self._claim(taken, self._watermarks)
+        return True
 
     def _may_begin(self) -> bool:
         return not (self._is_stopping or self._is_paused or self.pace.is_resting)
@@ -196,6 +228,8 @@ class LanesConsumer:
 
     def _arrive(self, place: TenantLane, message: Message) -> None:
         self._buffers.add(place, message)
+        if place.lane is Lane.CRITICAL:
+            self._precedence.came()
         self._turns.of(place.lane).wake()
 
     async def _claim(self, taken: list[tuple[TenantLane, Message]], marks: Watermarks) -> bool:

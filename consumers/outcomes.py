@@ -1,7 +1,7 @@
 """Outcomes wait here to be written together; only then are their messages acknowledged."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -38,10 +38,13 @@ class Outcomes:
         announcer: Announcer,
         leases: Leases,
         written: Callable[[Sequence[Answered]], None],
+        give_way: Callable[[], Awaitable[None]],
     ) -> None:
-        """written: is told what has been written, before it is acknowledged."""
+        """written: is told what has been written, before it is acknowledged. give_way: waits for what is more
+        urgent than to write outcomes."""
         self._parts = parts
         self._written = written
+        self._give_way = give_way
         self._outbox = outbox
         self._announcer = announcer
         self._leases = leases
@@ -61,6 +64,7 @@ class Outcomes:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
+                await self._give_way()
                 batch, self._waiting = self._waiting, []
                 await self._settle(batch)
             self._is_settled.set()

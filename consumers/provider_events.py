@@ -1,6 +1,6 @@
 """``provider_event``: what providers reported is applied to the emails."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from consumers.batch_consumer import BatchConsumer, Refusal
 from consumers.settlement import until_store_answers
@@ -16,15 +16,19 @@ PREFETCH = 100
 MAX_BATCH = 500
 """Events that are applied together."""
 
-
 PAUSE = 0.02
 """Seconds."""
 
 
-def provider_event_consumer(parts: ConsumerParts, announcer: Announcer) -> BatchConsumer:
+def provider_event_consumer(
+    parts: ConsumerParts, announcer: Announcer, *, give_way: Callable[[], Awaitable[None]]
+) -> BatchConsumer:
+    """give_way: waits for what is more urgent than to apply events."""
+
     async def work(batch: Sequence[Message]) -> Sequence[Refusal]:
         event_ids = [event_id for message in batch for event_id in decode_events(message.body)]
         for start in range(0, len(event_ids), MAX_BATCH):
+            await give_way()
             await _apply(event_ids[start : start + MAX_BATCH], parts, announcer)
         return ()
 

@@ -19,6 +19,7 @@ from consumers.lanes import LanesConsumer
 from consumers.leases import Leases
 from consumers.lost_messages import find_lost_forever
 from consumers.overdue import end_overdue_forever
+from consumers.precedence import Precedence
 from consumers.provider_events import provider_event_consumer
 from consumers.reconciler import reconcile_forever
 from consumers.recount import recount_forever
@@ -63,6 +64,7 @@ class Consumers:
         self._counters = Counters()
         self._leases = Leases(parts.store.claims, lease=parts.config.claims.lease, clock=utc_now)
         self._breaker = BreakerWatch(parts)
+        precedence = Precedence()
         self._lanes = LanesConsumer(
             parts,
             outbox=self._outbox,
@@ -70,9 +72,10 @@ class Consumers:
             leases=self._leases,
             watermarks=self._watermarks,
             breaker=self._breaker,
+            precedence=precedence,
         )
         self._own_queues = [
-            provider_event_consumer(parts, self._announcer),
+            provider_event_consumer(parts, self._announcer, give_way=precedence.give_way),
             requeue_consumer(parts, outbox=self._outbox, announcer=self._announcer),
         ]
         self._ingest_queues = [

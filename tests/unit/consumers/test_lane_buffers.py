@@ -116,3 +116,10 @@ def test_the_other_lanes_leave_a_slot_for_each_critical_message_that_waits() -> 
     assert [place.lane for place, _ in buffers.take(SHARING_LANES)] == [Lane.BULK] * 2
     assert [place.lane for place, _ in buffers.take([Lane.CRITICAL])] == [Lane.CRITICAL] * 2
     assert buffers.take() == []
+
+
+def test_a_claim_is_no_larger_than_asked_for() -> None:
+    buffers, slots = _buffers(total=10, reserved=0)
+    for name in "abc":
+        _add(buffers, Lane.BULK, name)
+    assert len(buffers.take(most=2)) == slots.in_use == 2

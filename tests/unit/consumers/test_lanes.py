@@ -1,9 +1,9 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -11,12 +11,14 @@ from consumers.breaker import BreakerWatch
 from consumers.claim_turns import AllTurns, ClaimTurns
 from consumers.lane_heads import Head
 from consumers.lanes import LanesConsumer
-from consumers.leases import Leases
+from consumers.leases import Leases, RenewableClaims
+from consumers.precedence import SMALL_CLAIM, Precedence
 from consumers.probing import Tried
 from consumers.watermarks import Watermarks
-from delivery.bootstrap import ConsumerParts
+from delivery.bootstrap import ConsumerParts, new_email_id, utc_now
 from delivery.broker.announcer import Announcer
 from delivery.broker.outbox import Outbox
+from delivery.domain.emails import ClaimedEmail, Standing
 from delivery.domain.lanes import Lane
 from delivery.domain.tenant_lanes import TenantLane
 from delivery.domain.watermarks import PROBE_ID, Way
@@ -37,24 +39,48 @@ class StuckPublisher:
         return [Verdict.UNKNOWN] * len(messages)
 
 
-def _lanes(publisher: StuckPublisher, watermarks: Watermarks | None = None) -> LanesConsumer:
-    """A consumer whose store must not be asked."""
+class Store:
+    """Has no email, so that every message turns out to be stale. Notes how many are claimed together."""
+
+    def __init__(self) -> None:
+        self.claims = self.emails = self
+        self.claimed: list[int] = []
+
+    def claim(self, email_ids: Sequence[str], **_: Any) -> list[ClaimedEmail]:
+        self.claimed.append(len(email_ids))
+        return []
+
+    def standings(self, _email_ids: Iterable[str]) -> dict[str, Standing]:
+        return {}
+
+
+def _lanes(
+    publisher: StuckPublisher,
+    watermarks: Watermarks | None = None,
+    *,
+    store: Store | None = None,
+    slots: int = 4,
+) -> LanesConsumer:
+    """A consumer whose store must not be asked, unless there is one."""
     config = SimpleNamespace(
-        provider=SimpleNamespace(min_in_flight=4, max_in_flight=4, total_timeout=timedelta(seconds=1)),
+        provider=SimpleNamespace(
+            min_in_flight=slots, max_in_flight=slots, total_timeout=timedelta(seconds=1)
+        ),
         reserved_slots=1,
         lanes={lane: SimpleNamespace(weight=1) for lane in Lane},
         claims=SimpleNamespace(margin=timedelta(seconds=1)),
     )
     parts = SimpleNamespace(
-        config=config, publisher=publisher, topology=postroom_topology(), provider=None, store=None
+        config=config, publisher=publisher, topology=postroom_topology(), provider=None, store=store
     )
     return LanesConsumer(
         cast(ConsumerParts, parts),
         outbox=cast(Outbox, None),
-        announcer=cast(Announcer, None),
-        leases=cast(Leases, None),
+        announcer=Announcer(publisher),
+        leases=Leases(cast(RenewableClaims, store), lease=timedelta(seconds=45), clock=utc_now),
         watermarks=watermarks or Watermarks(),
         breaker=cast(BreakerWatch, None),
+        precedence=Precedence(),
     )
 
 
@@ -122,3 +148,28 @@ def test_a_claim_of_the_other_lanes_that_takes_its_time_holds_up_no_critical_one
         return seen
 
     assert asyncio.run(consume()) == ["transactional", "critical", "transactional"]
+
+
+def test_in_the_presence_of_critical_mail_the_other_lanes_claim_little_at_once() -> None:
+    async def consume(*, critical: int) -> list[int]:
+        store = Store()
+        lanes = _lanes(StuckPublisher(), store=store, slots=64)
+        arriving = [(Lane.CRITICAL, _stale()) for _ in range(critical)]
+        arriving += [(Lane.BULK, _stale()) for _ in range(40)]
+        for lane, message in arriving:
+            _arrive(lanes, lane, message)
+        claiming = asyncio.create_task(lanes.claim_forever())
+        async with asyncio.timeout(60):
+            for _, message in arriving:
+                await message.settled.wait()
+        claiming.cancel()
+        with suppress(asyncio.CancelledError):
+            await claiming
+        return store.claimed
+
+    assert asyncio.run(consume(critical=0)) == [40]
+    assert asyncio.run(consume(critical=1)) == [1, SMALL_CLAIM, SMALL_CLAIM, 40 - 2 * SMALL_CLAIM]
+
+
+def _stale() -> Incoming:
+    return Incoming(body=encode_email(new_email_id(), 1))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+from consumers.precedence import Precedence
 from consumers.provider_events import MAX_BATCH, provider_event_consumer
 from delivery.bootstrap import ConsumerParts
 from delivery.broker.announcer import Announcer
@@ -50,7 +51,12 @@ class Told(Announcer):
 def _consumed(store: Store, *messages: Incoming) -> list[Any]:
     told = Told()
     parts = SimpleNamespace(store=store, publisher=Publisher(), topology=postroom_topology(delay_steps=[]))
-    asyncio.run(consume(lambda: provider_event_consumer(cast(ConsumerParts, parts), told), messages))
+    asyncio.run(
+        consume(
+            lambda: provider_event_consumer(cast(ConsumerParts, parts), told, give_way=Precedence().give_way),
+            messages,
+        )
+    )
     return told.told
 
 
