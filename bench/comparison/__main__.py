@@ -136,7 +136,7 @@ def _measure(options: argparse.Namespace, results: Results, say: Say) -> str:
         seconds=options.seconds,
         waiting=options.waiting,
         window=options.window,
-        critical=50,
+        critical=100,
         slow_critical=8,
         provider_seconds=2.0,
         settled=1.0,

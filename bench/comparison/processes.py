@@ -1,9 +1,15 @@
 """What processes use: CPU time and memory, each with all its children."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psutil
+
+_LOOK_SECONDS = 1.0
+_CALM_SHARE = 0.05
+"""Of one core."""
+_CALM_LOOKS = 3
 
 Groups = Mapping[str, Iterable[int]]
 """The processes that are counted together: pids by the name of what they do, such as "broker"."""
@@ -20,6 +26,19 @@ def memory_mib(groups: Groups) -> dict[str, float]:
         name: sum(process.memory_full_info().pss for process in _trees(pids)) / 2**20
         for name, pids in groups.items()
     }
+
+
+def wait_until_calm(pids: Iterable[int], *, within: float) -> bool:
+    """Until they have used next to no CPU time for some seconds: what came before is over, also what a store
+    or a broker does later of it. False if that did not come ``within`` so many seconds."""
+    group = {"all": list(pids)}
+    deadline = time.monotonic() + within
+    used, calm = cpu_seconds(group)["all"], 0
+    while calm < _CALM_LOOKS and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        before, used = used, cpu_seconds(group)["all"]
+        calm = calm + 1 if used - before < _CALM_SHARE * _LOOK_SECONDS else 0
+    return calm == _CALM_LOOKS
 
 
 @contextmanager

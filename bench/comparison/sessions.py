@@ -3,11 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from bench.comparison import measures, measuring, memory, names
 from bench.comparison.contenders import PROVIDER, Contender
 from bench.comparison.measuring import Latencies, Work
-from bench.comparison.processes import Groups, cpu_seconds
+from bench.comparison.processes import Groups, cpu_seconds, wait_until_calm
 from bench.comparison.results import Results
 from bench.comparison.surroundings import Servers
 
@@ -19,6 +20,7 @@ _SAME_API = {
 _PER_MEMORY = 100_000
 _WARM_UP_SECONDS = 0.3
 _RECOVERED = 500
+_LONGEST_UNTIL_CALM = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,10 @@ def _drain_size(servers: Servers, contender: Contender, size: int, sizes: Sizes)
     """By workers that have warmed up on a part of it or, before small sizes, on others."""
     is_small = size <= sizes.least
     contender.put_waiting(sizes.warm if is_small else size)
+    if (
+        not is_small
+    ):  # what a store writes out of a million inserts in the next minutes, the drain does not cost
+        wait_until_calm(chain(*servers.pids().values()), within=_LONGEST_UNTIL_CALM)
     with measuring.working_off(contender, ramp=sizes.warm):
         groups = _groups(servers, contender)
         if is_small:
