@@ -29,7 +29,7 @@ test:  ## Run all tests against real private servers on free ports
 
 test-compose:  ## Run docker-compose.yml for real; needs a Docker engine
 	@stack/setup.sh lint
-	@exec $(PYTHON) -m pytest -m compose $(ARGS)
+	@exec $(PYTHON) -m pytest tests/e2e/test_compose.py -m compose $(ARGS)
 
 test-long:  ## Run what takes minutes: thousands of emails, stalls of half a minute
 	@stack/setup.sh test
