@@ -121,7 +121,7 @@ class _Batch:
         """It had no route. The broker confirms it all the same, right after."""
         index = number - self._first
         if 0 <= index < len(self._places):
-            self._verdicts[self._places[index]] = Verdict.REFUSED
+            self._verdicts[self._places[index]] = Verdict.RETURNED
 
     def give_up(self) -> None:
         if not self.is_settled.done():

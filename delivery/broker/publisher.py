@@ -163,7 +163,9 @@ class Publisher:
     def _note_refused(self, messages: Sequence[Outgoing], verdicts: Sequence[Verdict]) -> None:
         """Nacked, or returned as unroutable: somebody may have deleted a queue."""
         refused = [
-            message for message, verdict in zip(messages, verdicts, strict=True) if verdict is Verdict.REFUSED
+            message
+            for message, verdict in zip(messages, verdicts, strict=True)
+            if verdict is Verdict.REFUSED or (verdict is Verdict.RETURNED and message.expects_queue)
         ]
         if not refused:
             return

@@ -16,16 +16,23 @@ HeaderValue = str | int
 
 
 class Verdict(StrEnum):
-    """What became of a publish. An unknown one belongs to the relay, never to an inline retry."""
+    """What became of a publish. An unknown one belongs to the relay, never to an inline retry.
+
+    RETURNED: it was mandatory, and there was no queue for it: nobody has it. What is refused for another
+    reason, one of several queues may have.
+    """
 
     CONFIRMED = "confirmed"
     REFUSED = "refused"
+    RETURNED = "returned"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One message to publish. ``mandatory``: what has no queue is refused rather than dropped.
+    """One message to publish. ``mandatory``: what has no queue is returned rather than dropped.
+
+    expects_queue: that it has none is a fault; without it, the sender of a mandatory one wants to know.
 
     lane_key: of the lane that an email's message is for, now or after a delay. A tenant's must be there by
     then, and there is none before its first email.
@@ -39,6 +46,7 @@ class Outgoing:
     content_type: str | None = "application/json"
     correlation_id: str | None = None
     mandatory: bool = True
+    expects_queue: bool = True
     lane_key: str | None = None
 
 

@@ -20,6 +20,7 @@ from topology import names
 from topology.definition import postroom_topology
 
 C, R, U = Verdict.CONFIRMED, Verdict.REFUSED, Verdict.UNKNOWN
+RETURNED = Verdict.RETURNED
 
 DEAD = Outgoing(exchange=names.EMAIL_EXCHANGE, routing_key=names.DEAD_KEY, body=b"{}")
 NOWHERE = Outgoing(exchange=names.EMAIL_EXCHANGE, routing_key="nowhere", body=b"{}")
@@ -62,7 +63,7 @@ def test_verdicts_are_each_messages_own_and_none_reaches_aiormq(
                 *(published(confirms, [DEAD]) for _ in range(10)),
             )
 
-    verdicts = [C, R, R, C, R] * 100
+    verdicts = [C, RETURNED, R, C, RETURNED] * 100
     assert asyncio.run(publish()) == [verdicts, verdicts[::-1], *[[C]] * 10]
     assert not [record for record in caplog.records if record.name.startswith("aiormq")]
 
@@ -122,7 +123,7 @@ def test_a_batch_that_nobody_awaits_any_more_spoils_no_later_one(
             await asyncio.gather(publishing, return_exceptions=True)
             return given_up, await published(confirms, [DEAD, NOWHERE])
 
-    assert asyncio.run(publish()) == ([U] * 50, [C, R])
+    assert asyncio.run(publish()) == ([U] * 50, [C, RETURNED])
     assert not [record for record in caplog.records if record.name.startswith("aiormq")]
 
 

@@ -18,7 +18,7 @@ from topology import names
 from topology.definition import postroom_topology
 
 TOPOLOGY = postroom_topology(delay_steps=["1s"])
-C, R, U = Verdict.CONFIRMED, Verdict.REFUSED, Verdict.UNKNOWN
+C, U, RETURNED = Verdict.CONFIRMED, Verdict.UNKNOWN, Verdict.RETURNED
 
 
 def message(number: int = 0, *, lane: str = "bulk", exchange: str = names.EMAIL_EXCHANGE) -> Outgoing:
@@ -87,7 +87,7 @@ def test_what_is_published_says_what_it_should(vhost: VirtualHost) -> None:
 
 
 def test_each_message_has_a_verdict_of_its_own(vhost: VirtualHost) -> None:
-    """What has no queue is refused; what has no exchange has closed the channel, and is anybody's guess."""
+    """What has no queue is returned; what has no exchange has closed the channel, and is anybody's guess."""
 
     async def publish() -> tuple[list[Verdict], list[Verdict]]:
         async with publishing(vhost.url) as publisher:
@@ -98,7 +98,7 @@ def test_each_message_has_a_verdict_of_its_own(vhost: VirtualHost) -> None:
             return first, await publisher.publish([message()])
 
     first, after = asyncio.run(publish())
-    assert first == [R, C] * 50
+    assert first == [RETURNED, C] * 50
     assert after == [C]
 
 
@@ -126,7 +126,7 @@ def test_a_tenants_queue_that_somebody_deleted_is_made_again(vhost: VirtualHost)
             await asyncio.to_thread(
                 vhost.server.management.request, "DELETE", "queues", vhost.name, "email.bulk.acme"
             )
-            assert await publisher.publish([of_acme]) == [R]
+            assert await publisher.publish([of_acme]) == [RETURNED]
             loop = asyncio.get_running_loop()
 
             def is_confirmed() -> bool:

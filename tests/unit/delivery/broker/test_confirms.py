@@ -15,6 +15,7 @@ from delivery.broker.sifting import Sieve
 from delivery.use_cases.messages import Outgoing, Verdict
 
 C, R, U = Verdict.CONFIRMED, Verdict.REFUSED, Verdict.UNKNOWN
+RETURNED = Verdict.RETURNED
 PLAIN = Outgoing(exchange="email", routing_key="bulk", body=b"{}")
 UNFIT = Outgoing(exchange="email", routing_key="x" * 256, body=b"{}")
 
@@ -75,7 +76,7 @@ def test_each_message_gets_the_first_that_is_said_of_it(
 ) -> None:
     """batches: of messages that can be encoded, or can't."""
     fit = sum(map(sum, batches))
-    model: dict[int, Verdict] = {tag: R for tag in returned if tag <= fit}
+    model: dict[int, Verdict] = {tag: RETURNED for tag in returned if tag <= fit}
     open_tags = set(range(1, fit + 1))
 
     async def publish() -> list[list[Verdict]]:
