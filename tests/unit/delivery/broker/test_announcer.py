@@ -1,8 +1,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,43 +12,17 @@ from delivery.domain.happenings import Happening
 from delivery.domain.lanes import Lane
 from delivery.domain.states import State
 from delivery.use_cases.messages import Outgoing, Verdict
-from tests.unit.delivery.builders import EMAIL_ID, NOW
-
-
-class Publisher:
-    def __init__(self, *, fails_first: bool = False) -> None:
-        self.batches: list[list[Outgoing]] = []
-        self._fails = fails_first
-
-    async def publish(self, messages: Sequence[Outgoing]) -> list[Verdict]:
-        fails, self._fails = self._fails, False
-        if fails:
-            raise ValueError("x")
-        self.batches.append(list(messages))
-        return [Verdict.UNKNOWN] * len(messages)
-
-    @property
-    def told(self) -> list[Outgoing]:
-        return [message for batch in self.batches for message in batch]
-
-
-def _happening(tenant_id: str = "default", *, lane: Lane = Lane.BULK, at: datetime = NOW) -> Happening:
-    return Happening(tenant_id=tenant_id, email_id=EMAIL_ID, lane=lane, state=State.DELIVERED, at=at)
+from tests.unit.delivery.broker.announcing import Publisher, announcing_on, delivered
 
 
 def _told(publisher: Publisher, *happenings: Sequence[Happening]) -> list[Outgoing]:
     """What is published of what happened, one after the other, when all is told."""
 
     async def tell() -> None:
-        announcer = Announcer(publisher, gathering=3600)
-        running = asyncio.create_task(announcer.run())
-        for each in happenings:
-            announcer.tell(each)
-            await asyncio.sleep(0)
-        await announcer.drained()
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        async with announcing_on(publisher) as announcer:
+            for each in happenings:
+                announcer.tell(each)
+                await asyncio.sleep(0)
 
     asyncio.run(tell())
     return publisher.told
@@ -58,8 +31,8 @@ def _told(publisher: Publisher, *happenings: Sequence[Happening]) -> list[Outgoi
 def test_all_that_happens_is_counted_told_or_not() -> None:
     counted: list[Happening] = []
     announcer = Announcer(Publisher(), count=counted.extend)
-    announcer.tell([_happening()] * MAX_WAITING)
-    announcer.tell([_happening()] * 2)
+    announcer.tell([delivered()] * MAX_WAITING)
+    announcer.tell([delivered()] * 2)
     assert len(counted) == MAX_WAITING + 2
 
 
@@ -92,18 +65,18 @@ def test_what_happened_is_told_in_order_with_all_that_is_promised(happenings: li
         f"{happening.tenant_id}.{happening.lane.value}.{happening.state.value}"
         for happening in happenings * 2
     ]
-    assert {(message.exchange, message.mandatory) for message in told} <= {("email.events", False)}
+    assert {(message.exchange, message.expects_queue) for message in told} <= {("email.events", False)}
 
 
 def test_what_happens_soon_after_is_told_together_with_it() -> None:
     publisher = Publisher()
-    _told(publisher, *[[_happening()]] * 5)
+    _told(publisher, *[[delivered()]] * 5)
     assert [len(batch) for batch in publisher.batches] == [5]
 
 
 def test_no_more_than_a_batch_is_told_at_once_and_one_that_fails_spoils_no_other() -> None:
     publisher = Publisher(fails_first=True)
-    _told(publisher, [_happening()] * (2 * MAX_BATCH + 1))
+    _told(publisher, [delivered()] * (2 * MAX_BATCH + 1))
     assert [len(batch) for batch in publisher.batches] == [MAX_BATCH, 1]
 
 
@@ -118,7 +91,7 @@ def test_nobody_need_ask_for_it() -> None:
     async def tell() -> None:
         announcer = Announcer(Telling(), gathering=0)
         running = asyncio.create_task(announcer.run())
-        announcer.tell([_happening()])
+        announcer.tell([delivered()])
         async with asyncio.timeout(60):
             await is_told.wait()
         running.cancel()
@@ -131,7 +104,7 @@ def test_where_nothing_happened_nothing_is_left_to_tell() -> None:
 
 
 def test_more_kinds_than_are_remembered_are_told_all_the_same() -> None:
-    happenings = [_happening(str(number)) for number in range(announcing.MAX_KINDS + 2)]
+    happenings = [delivered(str(number)) for number in range(announcing.MAX_KINDS + 2)]
     told = _told(Publisher(), happenings)
     assert [json.loads(message.body)["tenant_id"] for message in told] == [
         happening.tenant_id for happening in happenings
