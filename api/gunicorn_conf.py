@@ -5,8 +5,8 @@ and the thread waits for the rest. PatientWorker's loop receives instead, withou
 request that is here whole; an incomplete one is answered 408 ten seconds after its first byte, whether it
 drips or is silent. An answer that its client doesn't read ends after ten seconds, too. What a slow client
 holds is one of ``worker_connections`` and its part of 128 MiB of incomplete requests per worker;
-gunicorn_worker.py has these times and sizes, and tests/e2e/test_slow_clients.py shows that 80 dripping and
-300 silent clients hold up nobody.
+gunicorn_worker.py and lingering.py have these times and sizes, and tests/e2e/test_slow_clients.py shows that
+80 dripping and 300 silent clients hold up nobody.
 """
 
 import os

@@ -3,18 +3,13 @@
 gunicorn gives a connection a thread at its first byte, and the thread then waits for the rest: a few dozen
 slow clients stop everybody else. Here the worker's loop receives without waiting, and a thread gets what is
 whole. Nor does the loop wait for a client to close, as gunicorn's does for up to 2 s each.
-
-What gunicorn can't parse (a malformed request line, headers over its limits) it answers in HTML, and logs
-the text of the request. Neither must happen here.
 """
 
 import contextlib
-import json
 import logging
 import selectors
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -22,15 +17,16 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-from gunicorn.http import RequestParser, errors
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from api.arrival import Arrival, Ending
 from api.commits_in_flight import CommitsInFlight
-from api.errors import RETRY_AFTER, error_body
+from api.connection import Connection, is_due, receive
 from api.fast_path import FastPath
+from api.lingering import Lingering
 from api.plain_requests import read_plain
 from api.told import Told
+from api.unreadable_requests import last_answer, status_of
 
 log = logging.getLogger(__name__)
 
@@ -38,37 +34,10 @@ RECEIVE_SECONDS = 10.0
 """For a whole request, head and body, from its first byte on."""
 
 SEND_SECONDS = 10.0
-LINGER_SECONDS = 5.0
-"""How long after the answer the rest of a request is taken in, so that the client can read the answer."""
 
 MOST_HELD = 128 * 1024 * 1024
 """Bytes in one worker of requests that are incomplete or not answered yet. What comes in pieces on top is
 refused: an email of the largest size takes up to a hundred million bytes while it is read."""
-
-_PIECE = 64 * 1024
-
-_STATUSES: list[tuple[type[Exception], HTTPStatus]] = [
-    (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
-    (errors.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
-    (errors.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
-    (errors.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED),
-    (errors.ParseException, HTTPStatus.BAD_REQUEST),
-]
-
-
-class Connection(TConn):
-    """A connection whose requests are parsed from what was received, never from the socket."""
-
-    parser: RequestParser
-
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.parser = RequestParser(cfg, (), client)
-        self.initialized = True
-        self.arrival = Arrival(most_body=lambda _: 0)
-        self.held = 0
-        """Bytes of its request in memory."""
-        self.remote: str = client[0] if isinstance(client, tuple) else ""
 
 
 class PatientWorker(ThreadWorker):
@@ -79,8 +48,8 @@ class PatientWorker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lingering: deque[Connection] = deque()
         self._held = 0
+        self._lingering = Lingering(watch=self._watch, unwatch=self._unwatch, close=self._close)
         self._commits: CommitsInFlight[Connection] = CommitsInFlight(
             lambda: self.method_queue.defer(_wake_up)
         )
@@ -105,7 +74,7 @@ class PatientWorker(ThreadWorker):
         if conn in self._commits:  # it is answered first, and what this is shows after
             self.poller.unregister(client)
             return
-        piece = _receive(client)
+        piece = receive(client)
         if piece is None:
             return
         if self._begin(conn, piece):
@@ -122,7 +91,7 @@ class PatientWorker(ThreadWorker):
         self._take(conn, conn.parser.unreader.take_buffered())
 
     def on_pending_socket_readable(self, conn: Any, client: socket.socket) -> None:
-        piece = _receive(client)
+        piece = receive(client)
         if piece is not None:
             self._take(conn, piece)
 
@@ -136,18 +105,16 @@ class PatientWorker(ThreadWorker):
 
     def murder_pending(self) -> None:
         """Called every second or more often: end what has taken too long."""
-        now = time.monotonic()
-        while self.pending_conns and _is_due(self.pending_conns[0], now):
+        while self.pending_conns and is_due(self.pending_conns[0]):
             self._refuse(self.pending_conns[0], HTTPStatus.REQUEST_TIMEOUT)
-        while self._lingering and _is_due(self._lingering[0], now):
-            self._drop(self._lingering[0])
+        self._lingering.end_overdue()
 
     def finish_request(self, conn: Any, fs: Future[bool]) -> None:
         self._let_go(conn)
         if fs.cancelled() or fs.exception() is not None or fs.result():
             super().finish_request(conn, fs)
         else:
-            self._linger(conn)
+            self._lingering.add(conn)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         req._expected_100_continue = False  # it was told to continue while it was pending
@@ -168,12 +135,12 @@ class PatientWorker(ThreadWorker):
         return False
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        status = next((s for kind, s in _STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+        status = status_of(exc)
         level = logging.ERROR if status is HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         log.log(level, "request not answered by the app kind=%s status=%d", type(exc).__name__, status)
         with contextlib.suppress(OSError):
             client.settimeout(SEND_SECONDS)
-            client.sendall(_error(status, path=getattr(req, "path", None) or ""))
+            client.sendall(last_answer(status, path=getattr(req, "path", None) or ""))
 
     def _take(self, conn: Connection, piece: bytes) -> None:
         """One more piece of a pending request; an empty one is its end."""
@@ -243,7 +210,7 @@ class PatientWorker(ThreadWorker):
             return
         if closes:
             self._unwatch(conn)
-            self._linger(conn)
+            self._lingering.add(conn)
             return
         conn.set_timeout()
         self.keepalived_conns.append(conn)
@@ -263,37 +230,8 @@ class PatientWorker(ThreadWorker):
         self._stop_receiving(conn)
         self._let_go(conn)
         with contextlib.suppress(OSError):
-            conn.sock.send(_error(status, path=conn.arrival.path))
-        self._linger(conn)
-
-    def _linger(self, conn: Connection) -> None:
-        """Close once the client has: a connection that is closed with something unread is reset, and the
-        client may lose the answer (RFC 9112, section 9.6).
-        """
-        try:
-            conn.sock.setblocking(False)
-            conn.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close(conn)
-            return
-        conn.timeout = time.monotonic() + LINGER_SECONDS
-        self._lingering.append(conn)
-        self._watch(conn, self._discard)
-
-    def _discard(self, conn: Connection, client: socket.socket) -> None:
-        try:
-            if client.recv(_PIECE):
-                return
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._drop(conn)
-
-    def _drop(self, conn: Connection) -> None:
-        self._lingering.remove(conn)
-        self.poller.unregister(conn.sock)
-        self._close(conn)
+            conn.sock.send(last_answer(status, path=conn.arrival.path))
+        self._lingering.add(conn)
 
     def _close(self, conn: Connection) -> None:
         self.nr_conns -= 1
@@ -307,32 +245,5 @@ class PatientWorker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(readable, conn))
 
 
-def _receive(client: socket.socket) -> bytes | None:
-    """None if there is nothing yet; nothing at all if it is the end."""
-    try:
-        return client.recv(_PIECE)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
 def _wake_up() -> None:
     """The loop then looks what has ended."""
-
-
-def _is_due(conn: TConn, now: float) -> bool:
-    return conn.timeout is not None and conn.timeout <= now
-
-
-def _error(status: HTTPStatus, *, path: str) -> bytes:
-    body = json.dumps(error_body(status, status.phrase.lower(), path=path)).encode()
-    retry_after = f"Retry-After: {RETRY_AFTER}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"{retry_after}"
-        "Connection: close\r\n"
-        "Content-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
