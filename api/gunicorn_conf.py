@@ -17,6 +17,7 @@ from typing import Any
 from delivery.bootstrap import may_listen
 from delivery.config import load_config
 from delivery.domain.errors import StoreUnavailable
+from delivery.garbage import freeze_start
 from delivery.logs import set_up_logging
 
 _config = load_config(os.environ)
@@ -65,6 +66,7 @@ def post_worker_init(worker: Any) -> None:
     parts = worker.wsgi.extensions["postroom"]
     parts.publishing.start()
     parts.publishing.wait_until_connected(BROKER_WAIT)
+    freeze_start()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -33,6 +33,7 @@ from delivery.broker.announcer import Announcer
 from delivery.broker.connection import Connection, connect, lost_connection_suppressed
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
+from delivery.garbage import freeze_start
 from delivery.store.indexes import create_indexes
 from topology import names
 
@@ -103,6 +104,7 @@ class Consumers:
             exits.push_async_callback(self._disconnect)
             if not await self._unless(stop, self._prepare_store()):
                 return
+            freeze_start()
             tasks = [asyncio.create_task(loop) for loop in self._loops()]
             exits.push_async_callback(_cancel, tasks)
             await self._until(stop, tasks)
