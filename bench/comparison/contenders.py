@@ -175,8 +175,10 @@ def postroom_system(
     mongodb_uri: str,
     provider_part: ProviderPart = plain_provider_part,
 ) -> System:
-    """With this provider in the simulator's place."""
-    system = System(folder, amqp_url=amqp_url, mongodb_uri=mongodb_uri, config=POSTROOM_CONFIG)
+    """With this provider in the simulator's place, and else as `make run` starts it."""
+    system = System(
+        folder, amqp_url=amqp_url, mongodb_uri=mongodb_uri, config=POSTROOM_CONFIG, api_workers=None
+    )
     system.simulator = provider_part(
         system.around,
         port=urlsplit(system.provider.url).port,

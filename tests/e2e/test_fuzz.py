@@ -18,7 +18,7 @@ from delivery.config import load_config
 from tests.e2e.conftest import ALL_FIELDS, NO_BROKER, Brokerless
 from tests.harness.fuzzing import SECRET, WAYS_IN, Tally, WayIn, fuzz
 from tests.harness.mangling import requests_in_bytes
-from tests.harness.system import System
+from tests.harness.system import API_WORKERS, System
 
 ALL = 100_000
 SLICE = 500
@@ -106,7 +106,7 @@ def fuzz_server(system: System, *, inputs: int, tally: Tally) -> None:
     log = system.api_process.log.read_text(encoding="utf-8", errors="replace")
     assert "Traceback" not in log
     assert "unexpected error" not in log
-    assert log.count("Booting worker") == 2
+    assert log.count("Booting worker") == API_WORKERS
 
 
 def status_of(address: tuple[str, int], raw: bytes) -> int:

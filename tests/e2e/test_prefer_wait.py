@@ -14,14 +14,14 @@ from tests.harness.line import Line
 from tests.harness.system import System
 
 CONFIG = '[claims]\nlease = "45s"\n[loops]\nrelay_interval = "1s"\nrelay_grace = "1s"\n'
-WORKERS, THREADS = 1, 6
+THREADS = 6
 ROOM = THREADS // 2
 
 
 @pytest.fixture(scope="module")
 def whole(start_whole: Callable[..., Whole]) -> Whole:
-    env = {"API_WORKERS": str(WORKERS), "API_THREADS": str(THREADS)}
-    started: Whole = start_whole(config=CONFIG, env=env)
+    env = {"API_THREADS": str(THREADS)}
+    started: Whole = start_whole(config=CONFIG, api_workers=1, env=env)
     return started
 
 

@@ -14,6 +14,11 @@ from tests.harness.deadline import wait_until
 from tests.harness.ports import free_ports
 from tests.harness.provider import Provider
 
+API_WORKERS = 2
+"""Several on every machine, so that what is right of one is tested of several; the product's default follows
+the cores.
+"""
+
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
@@ -44,12 +49,14 @@ class System:
         mongodb_uri: str,
         config: str = "",
         env: Mapping[str, str] | None = None,
+        api_workers: int | None = API_WORKERS,
         consumers: int = 1,
         simulator_options: Sequence[str] = (),
         api_key: str | None = None,
         webhook_secrets: Sequence[str] | None = None,
     ) -> None:
         """config: the content of postroom.toml. env: more of the environment of API and consumers.
+        api_workers: None leaves it to the product.
 
         webhook_secrets: what the API takes, the newest first; one of our own if None. The provider signs with
         the last, as it does in the middle of a rotation.
@@ -68,7 +75,9 @@ class System:
             api_port=api_port,
         )
         around = Surroundings(
-            environ=self._environ(config, env or {}, api_key), logs=folder / "log", owner=self.owner
+            environ=self._environ(config, env or {}, api_key, api_workers),
+            logs=folder / "log",
+            owner=self.owner,
         )
         self.simulator = simulator_part(
             around,
@@ -128,8 +137,11 @@ class System:
         self.consumers_health.append(f"http://{LOOPBACK}:{port}/readyz")
         return consumers_part(self.around, wiring=self.wiring, number=number, health_port=port)
 
-    def _environ(self, config: str, env: Mapping[str, str], api_key: str | None) -> dict[str, str]:
+    def _environ(
+        self, config: str, env: Mapping[str, str], api_key: str | None, api_workers: int | None
+    ) -> dict[str, str]:
         configuration = self.folder / "postroom.toml"
         configuration.write_text(config, encoding="utf-8")
         keys = {"API_KEYS": api_key} if api_key else {}
-        return {**inherited_environment(), "POSTROOM_CONFIG": str(configuration), **keys, **env}
+        workers = {"API_WORKERS": str(api_workers)} if api_workers else {}
+        return {**inherited_environment(), "POSTROOM_CONFIG": str(configuration), **keys, **workers, **env}
