@@ -1,12 +1,9 @@
-"""Many clients with few keys, on several API processes that are killed meanwhile: at most one email a key."""
+"""Whoever repeats a request with a key, and whatever dies meanwhile: at most one email a key."""
 
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
 
+import psutil
 import pytest
 import requests
 
@@ -14,17 +11,9 @@ from tests.e2e.conftest import Whole
 from tests.harness.amqp import AmqpClient, Outgoing
 from tests.harness.api import Api, email
 from tests.harness.deadline import wait_until
-
-CLIENTS = 64
-KEYS = 20
-BATCH_KEYS = 10
-"""On top of these; each is of a batch."""
-
-ITEMS = 3
-"""Of each batch."""
-
-CALLS = 18
-"""Of each client that are answered."""
+from tests.harness.hammering import CLIENTS, HAMMERED, Hammering, texts_of
+from tests.harness.store import StoreDatabase
+from tests.harness.system import System
 
 KILLS = 2
 WORKERS = 3
@@ -34,7 +23,7 @@ Publish = Callable[..., dict[str, str]]
 
 @pytest.fixture(scope="module")
 def whole(start_whole: Callable[..., Whole]) -> Whole:
-    started: Whole = start_whole(env={"API_WORKERS": str(WORKERS)})
+    started: Whole = start_whole(api_workers=WORKERS)
     return started
 
 
@@ -123,72 +112,38 @@ def test_a_wait_for_the_providers_answer_may_be_repeated(api: Api) -> None:
     assert again.headers["Idempotency-Replay"] == "true"
 
 
-BATCHES = [f"hammered-batch-{number}" for number in range(BATCH_KEYS)]
-HAMMERED = [*(f"hammered-{number}" for number in range(KEYS)), *BATCHES]
-
-
-@dataclass
-class Hammering:
-    """What the clients heard. email_ids: by key, of all its items in order, as often as they differed."""
-
-    url: str
-    answers: Counter[str] = field(default_factory=Counter)
-    email_ids: dict[str, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
-
-    def client(self, number: int) -> None:
-        """Send with random keys until there were so many answers; whoever hears nothing goes on."""
-        choice = random.Random(number)
-        for _ in range(CALLS):
-            key = choice.choice(HAMMERED)
-            wait_until(partial(self.call, key), within=120, what=f"{key} is answered")
-
-    def call(self, key: str) -> bool:
-        """One call, on a connection of its own, so that every worker gets its share; False without answer."""
-        api = Api(self.url)
-        try:
-            response = send_batch(api, key) if key in BATCHES else send(api, key, message=key)
-        except requests.RequestException:
-            self.answers["no answer"] += 1
-            return False
-        finally:
-            api.close()
-        replay = " replay" if "Idempotency-Replay" in response.headers else ""
-        self.answers[f"{response.status_code}{replay}"] += 1
-        if response.ok:
-            self.email_ids[key].add(email_ids_in(response))
-        return True
-
-
-def send_batch(api: Api, key: str) -> requests.Response:
-    items = [{"from": "shop@example.com", "to": "ann@example.com", "text": text} for text in texts_of(key)]
-    return api.request("POST", "/api/v1/emails/batch", json=items, headers={"Idempotency-Key": key})
-
-
-def email_ids_in(response: requests.Response) -> tuple[str, ...]:
-    answer = response.json()
-    return tuple(item["emailId"] for item in answer["data"]) if "data" in answer else (answer["request_id"],)
-
-
-def texts_of(key: str) -> list[str]:
-    """Of the emails of a key, in their order."""
-    return [f"{key} item {number}" for number in range(ITEMS)] if key in BATCHES else [key]
-
-
 def test_no_key_ever_has_two_emails_whoever_repeats_it_and_whatever_dies(whole: Whole) -> None:
     system, hammering = whole.system, Hammering(whole.system.api.url)
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        running = [clients.submit(hammering.client, number) for number in range(CLIENTS)]
+    with hammering.by_all_clients():
         for _ in range(KILLS):
-            enough = hammering.answers.total() + CLIENTS
-            wait_until(partial(has_more, hammering, enough), within=120, what="clients were answered")
+            hammering.wait_for_more(CLIENTS)
             system.api_process.kill()
             system.start()
-        for client in running:
-            client.result()
-    print(f"{CLIENTS} clients, {len(HAMMERED)} keys, API killed {KILLS} times: {dict(hammering.answers)}")
+    print(f"API of {WORKERS} workers killed {KILLS} times: {dict(hammering.answers)}")
+    assert_one_email_each(system, whole.database, hammering)
 
-    for key in HAMMERED:
-        wait_until(partial(is_accepted, hammering, key), within=60, what=f"{key} is accepted")
+
+def test_the_only_worker_is_replaced_and_who_repeats_gets_through(
+    start_system: Callable[..., System], database: StoreDatabase
+) -> None:
+    system = start_system(api_workers=1)
+    hammering, gunicorn = Hammering(system.api.url), psutil.Process(system.api_process.pid)
+    workers = set(gunicorn.children())
+    with hammering.by_all_clients():
+        for _ in range(KILLS):
+            hammering.wait_for_more(CLIENTS)
+            (worker,) = gunicorn.children()
+            worker.kill()
+            wait_until(lambda: set(gunicorn.children()) - workers, within=60, what="there is another")
+            workers.update(gunicorn.children())
+    print(f"the only worker killed {KILLS} times: {dict(hammering.answers)}")
+    assert len(workers) == 1 + KILLS
+    assert_one_email_each(system, database, hammering)
+
+
+def assert_one_email_each(system: System, database: StoreDatabase, hammering: Hammering) -> None:
+    """Every key is accepted, always under the same ids, and each of its emails is stored and sent once."""
+    hammering.accept_all()
     assert set(hammering.answers) <= {"202", "202 replay", "200", "200 replay", "409", "503", "no answer"}
     assert {key: len(answers) for key, answers in hammering.email_ids.items()} == dict.fromkeys(HAMMERED, 1)
     by_text = {
@@ -196,19 +151,10 @@ def test_no_key_ever_has_two_emails_whoever_repeats_it_and_whatever_dies(whole: 
         for key, (email_ids,) in hammering.email_ids.items()
         for text, email_id in zip(texts_of(key), email_ids, strict=True)
     }
-    stored = list(whole.database["emails"].find({"content.message": {"$regex": "^hammered"}}))
+    stored = list(database["emails"].find({"content.message": {"$regex": "^hammered"}}))
     assert Counter(document["content"]["message"] for document in stored) == dict.fromkeys(by_text, 1)
     assert {document["content"]["message"]: document["_id"] for document in stored} == by_text
     request_ids = list(by_text.values())
     for request_id in request_ids:
         system.api.wait_for_status(request_id, "sent")
     system.provider.assert_accepted_once(request_ids)
-
-
-def has_more(hammering: Hammering, count: int) -> bool:
-    return hammering.answers.total() > count
-
-
-def is_accepted(hammering: Hammering, key: str) -> bool:
-    hammering.call(key)
-    return bool(hammering.email_ids[key])
