@@ -1,5 +1,6 @@
 """Configuration: the only reader of the environment and of postroom.toml. Reports every fault at once."""
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -56,6 +57,12 @@ _DEFAULT_LANES = {
 
 _DEVELOPMENT_HASH_KEY = "postroom-development-only"
 
+CORES_PER_API_PROCESS = 2
+MOST_API_PROCESSES = 8
+"""By default. Eight accept more than one store is likely to write, and Python doesn't see a container's limit
+of CPU time: a small container on a large machine must not start dozens.
+"""
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -68,8 +75,26 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
+def api_processes_for(cores: int) -> int:
+    """How many API processes suit a machine that has so many cores, for them and for all the rest.
+
+    What arrives together at one of them is committed and published together: few are cheaper than many.
+    """
+    return min(max(1, cores // CORES_PER_API_PROCESS), MOST_API_PROCESSES)
+
+
+def usable_cores() -> int:
+    """Those that this process may run on; where the system can't say, all that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def load_config(environ: Mapping[str, str]) -> Config:
-    """Read the whole configuration. Raises InvalidConfiguration that names every fault."""
+    """Read the whole configuration. Raises InvalidConfiguration that names every fault.
+
+    The default of API_WORKERS depends on the machine.
+    """
     faults = Faults()
     env = Section(dict(environ), name="", faults=faults, is_environment=True)
     file = Section(_read_file(environ, faults), name="", faults=faults)
@@ -121,7 +146,7 @@ def _read_api(env: Section, section: Section) -> ApiConfig:
     return ApiConfig(
         host=env.text("API_HOST", "127.0.0.1"),
         port=env.integer("API_PORT", 8080, least=1, most=65535),
-        workers=env.integer("API_WORKERS", 2, least=1, most=64),
+        workers=env.integer("API_WORKERS", api_processes_for(usable_cores()), least=1, most=64),
         threads=env.integer("API_THREADS", 32, least=2, most=512),
         keys=env.words("API_KEYS"),
         max_body_bytes=section.integer("max_body_bytes", 1024 * 1024, least=1024, most=12 * 1024 * 1024),

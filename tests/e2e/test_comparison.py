@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from bench.comparison.results import Results
 from bench.comparison.run import Run
 from bench.comparison.sessions import Effort, Sizes
 from bench.comparison.surroundings import Servers
+from delivery.config import api_processes_for, usable_cores
 from stack.services import simulator_part
 from tests.harness.api import Api, email
 from tests.harness.broker import BrokerServer
@@ -49,6 +51,12 @@ def test_a_peer_delivers_each_email_once_and_applies_the_report(
         summary = contender.provider.summary()
         assert (summary["accepted"], summary["duplicates"]) == (total, [])
         assert summary["answers"] == {"accepted": total, "error": SENT_AT_ONCE // 2}
+
+
+def test_postroom_is_measured_with_as_many_api_processes_as_it_has_by_default(servers: Servers) -> None:
+    with servers.running(names.POSTROOM) as contender:
+        processes = psutil.Process(contender.api.pid).children()
+        assert len(processes) == api_processes_for(usable_cores())
 
 
 def test_a_turn_has_a_figure_for_each_of_its_measures(servers: Servers, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from delivery import config
-from delivery.config import load_config
+from delivery.config import api_processes_for, load_config
 from delivery.config_values import EXTRA_FIELDS, Config
 from delivery.contract.emails import EmailsContract
 from delivery.contract.send import SendContract, SendSchema
@@ -131,10 +131,15 @@ def test_every_setting_is_in_the_readme() -> None:
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_the_default_of_a_variable_is_the_one_in_the_readme(tmp_path: Path, name: str) -> None:
-    if name == "POSTROOM_CONFIG":  # whose default is a file that need not be there
+    if name in ("POSTROOM_CONFIG", "API_WORKERS"):  # a file that need not be there; what suits the machine
         return
     default = "" if VARIABLES[name] == "none" else VARIABLES[name]
     assert loaded(tmp_path, "", **{name: default}) == loaded(tmp_path, "")
+
+
+def test_the_readme_says_how_many_api_processes_suit_a_machine() -> None:
+    few, many = api_processes_for(1), api_processes_for(1000)
+    assert VARIABLES["API_WORKERS"] == f"one for every two cores, {few} to {many}"
 
 
 @pytest.mark.parametrize("name", SETTINGS)

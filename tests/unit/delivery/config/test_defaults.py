@@ -1,11 +1,12 @@
 """What holds without any setting."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from delivery.config import load_config
+from delivery.config import api_processes_for, load_config, usable_cores
 from delivery.domain.lanes import Lane, OnUnknown
 from tests.unit.delivery.config.conftest import Load
 
@@ -74,3 +75,26 @@ def test_by_default_an_eighth_of_the_calls_is_for_critical_alone(
 def test_a_ceiling_below_the_floors_default_lowers_it(load: Load) -> None:
     config = load("[provider]\nmax_in_flight = 2\n[slots]\nreserved = 1")
     assert (config.provider.min_in_flight, config.provider.max_in_flight) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes"), [(1, 1), (2, 1), (3, 1), (4, 2), (7, 3), (8, 4), (16, 8), (17, 8), (256, 8)]
+)
+def test_the_api_has_a_process_for_every_two_cores_within_bounds(cores: int, processes: int) -> None:
+    assert api_processes_for(cores) == processes
+
+
+def test_without_a_word_the_api_has_as_many_processes_as_suit_the_machine(load: Load) -> None:
+    assert load().api.workers == load(API_WORKERS="").api.workers == api_processes_for(usable_cores())
+    assert load(API_WORKERS="64").api.workers == 64
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process to cores")
+def test_cores_that_a_process_may_not_run_on_do_not_count() -> None:
+    before = os.sched_getaffinity(0)
+    assert usable_cores() == len(before)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)

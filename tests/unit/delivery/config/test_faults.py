@@ -39,6 +39,7 @@ def test_every_fault_is_reported_at_once_and_by_name(faults: Faults) -> None:
         MONGODB_URI="mongodb://",
         PROVIDER_URL="provider:8081",
         API_PORT="80800",
+        API_WORKERS="65",
         API_THREADS="many",
         CONSUMERS_HEALTH_PORT="-1",
     )
@@ -62,6 +63,7 @@ def test_every_fault_is_reported_at_once_and_by_name(faults: Faults) -> None:
         "MONGODB_URI",
         "PROVIDER_URL",
         "API_PORT",
+        "API_WORKERS",
         "API_THREADS",
         "CONSUMERS_HEALTH_PORT",
     }
