@@ -7,7 +7,6 @@ connection its message came on. Outcomes are written together, and only then are
 
 import asyncio
 import logging
-import time
 from collections.abc import Container, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from consumers.attachment_memory import AttachmentMemory
 from consumers.breaker import BreakerWatch
 from consumers.claim_turns import AllTurns, ClaimTurns
 from consumers.claiming import Claiming
-from consumers.lane_buffers import MAX_CLAIM, LaneBuffers
+from consumers.lane_buffers import LaneBuffers
 from consumers.lane_heads import Head, LaneHeads
 from consumers.lane_subscriptions import LaneSubscriptions
 from consumers.leases import Leases
@@ -36,7 +35,6 @@ from delivery.broker.delivery import Message
 from delivery.broker.outbox import Outbox
 from delivery.domain.emails import ClaimedEmail
 from delivery.domain.errors import InvalidRequest
-from delivery.domain.lanes import Lane
 from delivery.domain.outcomes import Answer, Outcome
 from delivery.domain.slots import Slots
 from delivery.domain.tenant_lanes import TenantLane
@@ -82,7 +80,6 @@ class LanesConsumer:
             written=self._release,
             give_way=precedence.give_way,
         )
-        self._precedence = precedence
         self._watermarks = watermarks
         self._leases = leases
         self._slots = Slots(
@@ -90,7 +87,7 @@ class LanesConsumer:
             reserved=config.reserved_slots,
             weights={lane: policy.weight for lane, policy in config.lanes.items()},
         )
-        self._turns = AllTurns()
+        self._turns = AllTurns(precedence)
         self.pace = Pace(
             parts.provider, config=config.provider, slots=self._slots, may_begin=self._turns.wake
         )
@@ -156,31 +153,9 @@ class LanesConsumer:
         return Tried.CALLED if is_begun else Tried.NOT_CALLED
 
     async def claim_forever(self) -> None:
-        await self._turns.take(self._claim_in_turn)
+        await self._turns.take(self._claim_next)
 
-    async def _claim_in_turn(self, turns: ClaimTurns) -> None:
-        claim_next = self._claim_critical if Lane.CRITICAL in turns.lanes else self._claim_others
-        while True:
-            await turns.changed()
-            while await claim_next(turns):
-                pass
-
-    async def _claim_critical(self, turns: ClaimTurns) -> bool:
-        """Returns whether there was anything to claim, and a slot for it."""
-        if await self._claim_next(turns):
-            return True
-        self._precedence.claimed()
-        return False
-
-    async def _claim_others(self, turns: ClaimTurns) -> bool:
-        await self._precedence.give_way()
-        began = time.monotonic()
-        is_claimed = await self._claim_next(turns, most=self._precedence.most_claimed)
-        if is_claimed:
-            await self._precedence.rest(time.monotonic() - began)
-        return is_claimed
-
-    async def _claim_next(self, turns: ClaimTurns, *, most: int = MAX_CLAIM) -> bool:
+    async def _claim_next(self, turns: ClaimTurns, most: int) -> bool:
         if not self._may_begin() or not (taken := self._buffers.take(turns.lanes, most=most)):
             return False
         async with turns.claiming:
@@ -228,9 +203,7 @@ class LanesConsumer:
 
     def _arrive(self, place: TenantLane, message: Message) -> None:
         self._buffers.add(place, message)
-        if place.lane is Lane.CRITICAL:
-            self._precedence.came()
-        self._turns.of(place.lane).wake()
+        self._turns.arrived(place.lane)
 
     async def _claim(self, taken: list[tuple[TenantLane, Message]], marks: Watermarks) -> bool:
         """Returns whether anything was won, and its submission begun."""

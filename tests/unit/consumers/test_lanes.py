@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from consumers.breaker import BreakerWatch
-from consumers.claim_turns import AllTurns, ClaimTurns
 from consumers.lane_heads import Head
 from consumers.lanes import LanesConsumer
 from consumers.leases import Leases, RenewableClaims
@@ -119,35 +118,6 @@ def test_only_a_head_for_which_none_was_passed_over_says_how_far_its_lane_has_co
 
 def _arrive(lanes: LanesConsumer, lane: Lane, message: Incoming) -> None:
     lanes._arrive(TenantLane(lane), incoming(message))
-
-
-def test_a_claim_of_the_other_lanes_that_takes_its_time_holds_up_no_critical_one() -> None:
-    async def consume() -> list[str]:
-        turns, claimed = AllTurns(), asyncio.Queue[str]()
-        hangs = asyncio.Event()
-
-        async def claim(one: ClaimTurns) -> None:
-            while True:
-                await one.changed()
-                async with one.claiming:
-                    claimed.put_nowait(one.lanes[0].value)
-                    if Lane.CRITICAL not in one.lanes:
-                        await hangs.wait()
-
-        taking = asyncio.create_task(turns.take(claim))
-        async with asyncio.timeout(60):
-            turns.of(Lane.BULK).wake()
-            seen = [await claimed.get()]
-            turns.wake()
-            seen.append(await claimed.get())
-            hangs.set()
-            seen.append(await claimed.get())
-            await turns.over()
-        taking.cancel()
-        await asyncio.gather(taking, return_exceptions=True)
-        return seen
-
-    assert asyncio.run(consume()) == ["transactional", "critical", "transactional"]
 
 
 def test_in_the_presence_of_critical_mail_the_other_lanes_claim_little_at_once() -> None:

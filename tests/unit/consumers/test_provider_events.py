@@ -48,12 +48,25 @@ class Told(Announcer):
         self.told += happenings
 
 
-def _consumed(store: Store, *messages: Incoming) -> list[Any]:
+class Way(Precedence):
+    """Notes how many batches were applied whenever it is given."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self.given_after: list[int] = []
+
+    async def give_way(self) -> None:
+        self.given_after.append(len(self._store.batches))
+
+
+def _consumed(store: Store, *messages: Incoming, precedence: Precedence | None = None) -> list[Any]:
+    way = precedence or Precedence()
     told = Told()
     parts = SimpleNamespace(store=store, publisher=Publisher(), topology=postroom_topology(delay_steps=[]))
     asyncio.run(
         consume(
-            lambda: provider_event_consumer(cast(ConsumerParts, parts), told, give_way=Precedence().give_way),
+            lambda: provider_event_consumer(cast(ConsumerParts, parts), told, give_way=way.give_way),
             messages,
         )
     )
@@ -77,6 +90,13 @@ def test_no_more_than_a_batch_is_applied_at_once() -> None:
     event_ids = [f"p:{number}" for number in range(MAX_BATCH + 1)]
     _consumed(store, _message(*event_ids))
     assert store.batches == [event_ids[:MAX_BATCH], event_ids[MAX_BATCH:]]
+
+
+def test_each_batch_gives_way_to_critical_mail() -> None:
+    store = Store()
+    way = Way(store)
+    _consumed(store, _message(*(f"p:{number}" for number in range(MAX_BATCH + 1))), precedence=way)
+    assert way.given_after == [0, 1]
 
 
 def test_an_event_that_breaks_us_goes_back_and_all_others_are_applied() -> None:
