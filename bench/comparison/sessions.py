@@ -110,9 +110,7 @@ def _drain_size(servers: Servers, contender: Contender, size: int, sizes: Sizes)
     """By workers that have warmed up on a part of it or, before small sizes, on others."""
     is_small = size <= sizes.least
     contender.put_waiting(sizes.warm if is_small else size)
-    if (
-        not is_small
-    ):  # what a store writes out of a million inserts in the next minutes, the drain does not cost
+    if not is_small:  # what a store writes of a million inserts in the next minutes, the drain does not cost
         wait_until_calm(chain(*servers.pids().values()), within=_LONGEST_UNTIL_CALM)
     with measuring.working_off(contender, ramp=sizes.warm):
         groups = _groups(servers, contender)

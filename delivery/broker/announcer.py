@@ -104,11 +104,12 @@ class Announcer:
         later: list[tuple[_Kind, Happening]] = []
         asking: dict[_Kind, int] = {}
         for kind, happening in zip(kinds, batch, strict=True):
-            is_asking = counts[kind] >= WORTH_ASKING and kind not in asking
-            if is_asking:
+            is_worth_asking = counts[kind] >= WORTH_ASKING
+            if is_worth_asking and kind not in asking:
                 asking[kind] = len(now)
-            if is_asking or kind.is_heard or counts[kind] < WORTH_ASKING:
-                now.append(kind.message(happening, is_asking=is_asking))
+                now.append(kind.message(happening, is_asking=True))
+            elif kind.is_heard or not is_worth_asking:
+                now.append(kind.message(happening))
             else:
                 later.append((kind, happening))
         verdicts = await self._publisher.publish(now)

@@ -169,7 +169,7 @@ def test_a_message_whose_properties_cant_be_read_can_be_refused_too(key: bytes, 
     assert writer.written == frame.marshal(commands.Basic.Ack(7, True), 1)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.UNKNOWN])
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.RETURNED, Verdict.UNKNOWN])
 def test_what_cant_be_kept_goes_back_to_its_queue(verdict: Verdict) -> None:
     message = Incoming()
     asyncio.run(refuse(incoming(message), queue="email.ingest", reason="x", publisher=Publisher(verdict)))

@@ -79,7 +79,7 @@ def test_an_event_is_struck_when_it_is_applied_and_not_before() -> None:
     assert debts.calls == 0
 
 
-@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.UNKNOWN])
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.RETURNED, Verdict.UNKNOWN])
 def test_where_nothing_was_confirmed_the_store_is_not_bothered(verdict: Verdict) -> None:
     debts = Debts()
     assert _publish(Publisher(verdict), debts, owed_email()) == 0
