@@ -18,7 +18,7 @@ SMALL_CLAIM = 16
 RESTS = 3
 """Times as long as a claim took the others rest after it, so that critical finds store and cores free."""
 
-LONGEST_REST = 0.05
+LONGEST_REST = 0.03
 LONGEST_WAIT = 0.03
 """Seconds. However much critical mail comes and however slow the store is, the others go on."""
 
