@@ -24,7 +24,7 @@ reserved = 4
 """
 
 WAITING = 20_000
-CRITICAL = 12
+CRITICAL = 6
 LATENCY = 0.5
 
 
