@@ -23,7 +23,7 @@ from tests.harness.deadline import wait_for_value
 from tests.harness.store import StoreServer
 
 SMALL = Effort(
-    seconds=0.6, waiting=2000, window=50, critical=3, slow_critical=2, provider_seconds=0.2, settled=0.1
+    seconds=2.0, waiting=2000, window=50, critical=3, slow_critical=2, provider_seconds=0.2, settled=0.1
 )
 SENT_AT_ONCE = 8
 WAITING = 20
