@@ -78,12 +78,12 @@ def accept(
 
 
 def work(servers: Servers, name: str, results: Results, effort: Effort, *, with_memory: bool) -> None:
-    """Idle latency and the sustained rate with an empty queue; then everything that needs a backlog."""
+    """The sustained rate and idle latency with an empty queue; then everything that needs a backlog."""
     with servers.running(name) as contender:
         contender.start_workers()
+        _sustain(servers, contender, results, effort)  # before critical emails come: others rest beside these
         latencies = measuring.critical_latency(contender, count=effort.critical, interval=0.04)
         _add_latencies(results, contender, measures.IDLE, latencies)
-        _sustain(servers, contender, results, effort)
         contender.stop_workers()
         used = _fill(servers, contender, effort, with_memory=with_memory)
         with measuring.working_off(contender, ramp=1):
