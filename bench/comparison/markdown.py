@@ -13,7 +13,9 @@ def _rows() -> list[tuple[str, Measure]]:
     critical = "a critical email, `/send` to provider"
     return [
         ("accepted, submitted and reported", measures.SUSTAINED),
-        ("CPU-seconds for 1,000 of these", measures.cpu("in all")),
+        ("… CPU-seconds for 1,000", measures.cpu("in all")),
+        ("… where the store has one core, and all else the other", measures.SUSTAINED_APART),
+        ("… … load of the store's core", measures.STORE_BUSY),
         ("accepted, 64 connections", measures.accepts(64)),
         ("… p99", measures.accept_latency(64, "p99")),
         ("… CPU-seconds for 1,000", measures.accept_cpu(64)),

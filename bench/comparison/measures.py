@@ -12,6 +12,8 @@ CALLS = "calls of a static answer"
 
 DRAINED = Measure("drain of waiting emails", "/s", Better.MORE, CALLS)
 SUSTAINED = Measure("sustained: accepted, submitted, reported", "/s", Better.MORE, CALLS)
+SUSTAINED_APART = Measure("sustained, the store on a core of its own", "/s", Better.MORE)
+STORE_BUSY = Measure("sustained, the store on a core of its own: how busy that is", "%", Better.NEITHER)
 STILL_WAITING = Measure("bulk left when the critical emails were through", "", Better.NEITHER)
 WORKERS_MEMORY = Measure("memory of the workers while the backlog waits", "MiB", Better.LESS)
 RESTARTED = Measure("broker killed: until the first email after it is ready again", "s", Better.LESS)

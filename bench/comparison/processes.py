@@ -17,13 +17,13 @@ Groups = Mapping[str, Iterable[int]]
 
 def cpu_seconds(groups: Groups) -> dict[str, float]:
     """User and system time so far. Take the difference of two calls; no process may end between them."""
-    return {name: sum(_cpu(process) for process in _trees(pids)) for name, pids in groups.items()}
+    return {name: sum(_cpu(process) for process in trees(pids)) for name, pids in groups.items()}
 
 
 def memory_mib(groups: Groups) -> dict[str, float]:
     """MiB in use, with pages that processes share counted once (PSS)."""
     return {
-        name: sum(process.memory_full_info().pss for process in _trees(pids)) / 2**20
+        name: sum(process.memory_full_info().pss for process in trees(pids)) / 2**20
         for name, pids in groups.items()
     }
 
@@ -44,7 +44,7 @@ def wait_until_calm(pids: Iterable[int], *, within: float) -> bool:
 @contextmanager
 def paused(pids: Iterable[int]) -> Iterator[None]:
     """They and their children stand still meanwhile."""
-    processes = list(_trees(pids))
+    processes = list(trees(pids))
     for process in processes:
         process.suspend()
     try:
@@ -63,7 +63,8 @@ def pid_listening_on(port: int) -> int:
     raise LookupError(f"no process that we may look at listens on port {port}")
 
 
-def _trees(pids: Iterable[int]) -> Iterator[psutil.Process]:
+def trees(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    """These processes and all their children."""
     for pid in pids:
         process = psutil.Process(pid)
         yield process

@@ -7,6 +7,7 @@ from itertools import chain
 
 from bench.comparison import measures, measuring, memory, names
 from bench.comparison.contenders import PROVIDER, Contender
+from bench.comparison.cores import STORE, can_set_apart, store_apart
 from bench.comparison.measuring import Latencies, Work
 from bench.comparison.processes import Groups, cpu_seconds, wait_until_calm
 from bench.comparison.results import Results
@@ -82,6 +83,8 @@ def work(servers: Servers, name: str, results: Results, effort: Effort, *, with_
     with servers.running(name) as contender:
         contender.start_workers()
         _sustain(servers, contender, results, effort)  # before critical emails come: others rest beside these
+        if can_set_apart():
+            _sustain_apart(servers, contender, results, effort)
         latencies = measuring.critical_latency(contender, count=effort.critical, interval=0.04)
         _add_latencies(results, contender, measures.IDLE, latencies)
         contender.stop_workers()
@@ -135,14 +138,26 @@ def recover(servers: Servers, name: str, results: Results, *, waiting: int) -> N
 
 
 def _sustain(servers: Servers, contender: Contender, results: Results, effort: Effort) -> None:
-    groups = _groups(servers, contender)
-    run = measuring.sustained(
-        contender, groups=groups, connections=64, window=effort.window, seconds=effort.seconds
-    )
+    run = _sustained(contender, _groups(servers, contender), effort)
     results.add(measures.SUSTAINED, contender.name, run.rate)
     results.add(measures.cpu("in all"), contender.name, _ours(run.cpu))
     for group, seconds in run.cpu.items():
         results.add(measures.cpu(group), contender.name, seconds)
+
+
+def _sustain_apart(servers: Servers, contender: Contender, results: Results, effort: Effort) -> None:
+    """The same, where what an email costs the store slows down nobody."""
+    groups = _groups(servers, contender)
+    with store_apart(groups):
+        run = _sustained(contender, groups, effort)
+    results.add(measures.SUSTAINED_APART, contender.name, run.rate)
+    results.add(measures.STORE_BUSY, contender.name, 100 * run.rate * run.cpu[STORE] / 1000)
+
+
+def _sustained(contender: Contender, groups: Groups, effort: Effort) -> Work:
+    return measuring.sustained(
+        contender, groups=groups, connections=64, window=effort.window, seconds=effort.seconds
+    )
 
 
 def _fill(servers: Servers, contender: Contender, effort: Effort, *, with_memory: bool) -> dict[str, float]:

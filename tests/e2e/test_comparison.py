@@ -11,6 +11,7 @@ from rich.console import Console
 from bench.comparison import measures, names, plots, report, sessions
 from bench.comparison.__main__ import measure_ceilings
 from bench.comparison.contenders import PEERS
+from bench.comparison.cores import can_set_apart
 from bench.comparison.results import Results
 from bench.comparison.run import Run
 from bench.comparison.sessions import Effort, Sizes
@@ -64,6 +65,8 @@ def test_a_turn_has_a_figure_for_each_of_its_measures(servers: Servers, tmp_path
     sessions.work(servers, names.POSTROOM, results, SMALL, with_memory=True)
     figures = {measure.name: results.values(measure)[names.POSTROOM] for measure in results.measures}
     rates = [measures.SUSTAINED, measures.DRAINED]
+    if can_set_apart():
+        rates += [measures.SUSTAINED_APART, measures.STORE_BUSY]
     latencies = [measures.latency(situation, "p99") for situation in measures.SITUATIONS]
     groups = ("API", "workers", "broker", "store")
     used = [measures.cpu(group) for group in groups]
