@@ -22,6 +22,7 @@ _PER_MEMORY = 100_000
 _WARM_UP_SECONDS = 0.3
 _RECOVERED = 500
 _LONGEST_UNTIL_CALM = 120.0
+_SHORT_UNTIL_CALM = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,8 @@ def accept(
 def work(servers: Servers, name: str, results: Results, effort: Effort, *, with_memory: bool) -> None:
     """The sustained rate and idle latency with an empty queue; then everything that needs a backlog."""
     with servers.running(name) as contender:
+        # What store and broker still do about those that were accepted before, this work does not cost.
+        wait_until_calm(chain(*servers.pids().values()), within=_SHORT_UNTIL_CALM)
         contender.start_workers()
         _sustain(servers, contender, results, effort)  # before critical emails come: others rest beside these
         if can_set_apart():
