@@ -1,10 +1,13 @@
 """What processes use: CPU time and memory, each with all its children."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psutil
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _CALM_SHARE = 0.05
@@ -30,7 +33,7 @@ def memory_mib(groups: Groups) -> dict[str, float]:
 
 def wait_until_calm(pids: Iterable[int], *, within: float) -> bool:
     """Until they have used next to no CPU time for some seconds: what came before is over, also what a store
-    or a broker does later of it. False if that did not come ``within`` so many seconds."""
+    or a broker does later of it. False, with a warning, if that did not come ``within`` so many seconds."""
     group = {"all": list(pids)}
     deadline = time.monotonic() + within
     used, calm = cpu_seconds(group)["all"], 0
@@ -38,6 +41,8 @@ def wait_until_calm(pids: Iterable[int], *, within: float) -> bool:
         time.sleep(_LOOK_SECONDS)
         before, used = used, cpu_seconds(group)["all"]
         calm = calm + 1 if used - before < _CALM_SHARE * _LOOK_SECONDS else 0
+    if calm < _CALM_LOOKS:
+        log.warning("they did not come to rest within %.0f s: what follows pays for it", within)
     return calm == _CALM_LOOKS
 
 
