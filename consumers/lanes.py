@@ -127,6 +127,7 @@ class LanesConsumer:
         """Go on, with few calls at once at first."""
         self._is_paused = False
         self.pace.restart()
+        self._turns.wake()  # for what came in before the broker had heard of the pause
         await self._take_all()
 
     @property

@@ -141,5 +141,33 @@ def test_in_the_presence_of_critical_mail_the_other_lanes_claim_little_at_once()
     assert asyncio.run(consume(critical=1)) == [1, SMALL_CLAIM, SMALL_CLAIM, 40 - 2 * SMALL_CLAIM]
 
 
+def test_what_arrives_during_a_pause_is_claimed_when_it_is_over() -> None:
+    async def consume() -> list[int]:
+        store = Store()
+        lanes = _lanes(StuckPublisher(), store=store)
+        late = _stale()
+        claiming = asyncio.create_task(lanes.claim_forever())
+        await lanes.pause()
+        _arrive(lanes, Lane.STANDARD, late)
+        await _until_idle(claiming)
+        assert not store.claimed
+        await lanes.resume()
+        async with asyncio.timeout(60):
+            await late.settled.wait()
+        claiming.cancel()
+        with suppress(asyncio.CancelledError):
+            await claiming
+        return store.claimed
+
+    assert asyncio.run(consume()) == [1]
+
+
+async def _until_idle(claiming: asyncio.Task[None]) -> None:
+    """All that can go on without something new from outside has done so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not claiming.done()
+
+
 def _stale() -> Incoming:
     return Incoming(body=encode_email(new_email_id(), 1))
