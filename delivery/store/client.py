@@ -29,6 +29,10 @@ from delivery.domain.errors import StoreOutcomeUnknown, StoreUnavailable
 Document = dict[str, Any]
 DEFAULT_DATABASE = "postroom"
 
+IN_ONE_REPLY = 1000
+"""A batch size for what is read by its ids: a server would send 101 documents and wait to be asked for the
+rest. https://www.mongodb.com/docs/manual/tutorial/iterate-a-cursor/#cursor-batches"""
+
 DURABLE = WriteConcern(w="majority", j=True)
 """Acknowledged only when a majority has it in its journal: what was accepted must survive a crash."""
 

@@ -16,7 +16,7 @@ from delivery.domain.lanes import Lane
 from delivery.domain.owed import OwedEmail, OwedTo, message_way
 from delivery.domain.states import REVIVABLE, State
 from delivery.store.attachments import Attachments
-from delivery.store.client import Document, store_errors
+from delivery.store.client import IN_ONE_REPLY, Document, store_errors
 from delivery.store.email_documents import (
     OWED_FIELDS,
     STANDING_FIELDS,
@@ -85,7 +85,8 @@ class Emails:
     def standings(self, email_ids: Iterable[str]) -> dict[str, Standing]:
         """Where these emails stand, of whatever tenant; unknown ids are left out."""
         with store_errors():
-            found = list(self._emails.find({"_id": {"$in": list(email_ids)}}, STANDING_FIELDS))
+            query = {"_id": {"$in": list(email_ids)}}
+            found = list(self._emails.find(query, STANDING_FIELDS, batch_size=IN_ONE_REPLY))
         return {document["_id"]: standing_of(document) for document in found}
 
     def content_hashes(self, email_ids: Iterable[str]) -> dict[str, str]:

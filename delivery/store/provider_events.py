@@ -14,7 +14,7 @@ from pymongo.database import Database
 from delivery.domain.inserted import Inserted
 from delivery.domain.provider_events import PendingEvent, ProviderEvent
 from delivery.domain.reports import Report
-from delivery.store.client import Document, store_errors
+from delivery.store.client import IN_ONE_REPLY, Document, store_errors
 from delivery.store.email_documents import hash_recipient
 from delivery.store.inserts import insert_new
 
@@ -54,7 +54,7 @@ class ProviderEvents:
     def pending(self, event_ids: Iterable[str]) -> list[PendingEvent]:
         """Those of these events that have not been applied, the oldest first."""
         with store_errors():
-            found = self._events.find({"_id": {"$in": list(event_ids)}})
+            found = self._events.find({"_id": {"$in": list(event_ids)}}, batch_size=IN_ONE_REPLY)
             pending = [_pending_of(document) for document in found if "pending" in document]
         return sorted(pending, key=attrgetter("received_at"))
 
