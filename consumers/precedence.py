@@ -5,12 +5,14 @@ docs/adr/0017-precedence-of-critical.md has what it brings and what it costs.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from consumers.lane_buffers import MAX_CLAIM
 
-PRESENT = 5.0
-"""Seconds after a critical email in which the next one is reckoned with."""
+PRESENT = 1.0
+"""Seconds after a critical email in which the next one is reckoned with. Few, so that one now and then costs
+the others little."""
 
 SMALL_CLAIM = 16
 """Claimed at once meanwhile: a critical claim waits in the store for no more than these."""
@@ -26,8 +28,10 @@ LONGEST_WAIT = 0.03
 class Precedence:
     """Belongs to the event loop. While no critical mail comes, it costs the others nothing."""
 
-    def __init__(self) -> None:
-        self._came_at = -PRESENT
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: in seconds."""
+        self._clock = clock
+        self._came_at = clock() - PRESENT
         self._is_clear = asyncio.Event()
         self._is_clear.set()
 
@@ -38,7 +42,7 @@ class Precedence:
 
     def came(self) -> None:
         """A critical email has come, and is to be claimed."""
-        self._came_at = time.monotonic()
+        self._came_at = self._clock()
         self._is_clear.clear()
 
     def claimed(self) -> None:
@@ -59,4 +63,4 @@ class Precedence:
 
     @property
     def _is_present(self) -> bool:
-        return time.monotonic() - self._came_at < PRESENT
+        return self._clock() - self._came_at < PRESENT

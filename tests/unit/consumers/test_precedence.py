@@ -3,7 +3,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from consumers.lane_buffers import MAX_CLAIM
-from consumers.precedence import LONGEST_REST, SMALL_CLAIM, Precedence
+from consumers.precedence import LONGEST_REST, PRESENT, SMALL_CLAIM, Precedence
 
 
 def _run(what: Coroutine[Any, Any, None]) -> None:
@@ -37,6 +37,22 @@ def test_while_critical_mail_comes_the_others_claim_little_and_rest_though_not_f
         await resting
 
     assert LONGEST_REST < 1
+    _run(claim())
+
+
+def test_they_go_on_as_before_when_none_has_come_for_a_while() -> None:
+    async def claim() -> None:
+        now = 100.0
+        precedence = Precedence(clock=lambda: now)
+        precedence.came()
+        precedence.claimed()
+        now += PRESENT * 0.99
+        assert precedence.most_claimed == SMALL_CLAIM
+        now += PRESENT * 0.02
+        assert precedence.most_claimed == MAX_CLAIM
+        async with asyncio.timeout(0):  # ends what gives up control even once
+            await precedence.rest(1000.0)
+
     _run(claim())
 
 
