@@ -69,7 +69,7 @@ def test_a_kill_takes_the_children_too(tmp_path: Path) -> None:
     parent = part(tmp_path, _WITH_A_CHILD)
     parent.start()
     parent.wait_ready(within=30)
-    assert len(processes_of(str(tmp_path))) == 2
+    _wait_for_both(tmp_path)
 
     parent.kill()
 
@@ -88,6 +88,7 @@ def test_what_a_killed_owner_left_is_found_and_ended(tmp_path: Path) -> None:
     left = part(tmp_path, _WITH_A_CHILD)
     left.start()
     left.wait_ready(within=30)
+    _wait_for_both(tmp_path)
 
     assert len(end_leftovers(str(tmp_path))) == 2
 
@@ -105,3 +106,8 @@ def test_another_owners_processes_are_left_alone(tmp_path: Path) -> None:
 
     assert other.running()
     other.kill()
+
+
+def _wait_for_both(folder: Path) -> None:
+    """Parent and child. While it is just being executed, a process shows no environment."""
+    wait_until(lambda: len(processes_of(str(folder))) == 2, within=30, what="parent and child are there")
