@@ -1,9 +1,11 @@
-"""The indexes. Partial ones hold live states only: their size follows the backlog, not the history."""
+"""The collections and their indexes. Partial ones hold live states only: their size follows the backlog, not
+the history."""
 
 from datetime import UTC, datetime
 
 from pymongo import ASCENDING
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from delivery.domain.idempotency import KEPT
 from delivery.domain.states import State
@@ -13,9 +15,33 @@ SET = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 """True of every time that is there. Queries repeat it, so that the partial index serves them."""
 
 
+COLLECTIONS = frozenset(
+    {
+        "api_keys",
+        "attachments",
+        "breakers",
+        "call_budgets",
+        "counts",
+        "emails",
+        "idempotency_keys",
+        "loop_leases",
+        "provider_events",
+        "rate_budgets",
+        "tenants",
+        "watermarks",
+    }
+)
+
+_NAMESPACE_EXISTS = 48
+
+
 def create_indexes(db: Database[Document]) -> None:
-    """Create what is missing; safe to repeat and to run from several processes. Raises StoreUnavailable."""
+    """Create what is missing, collections too; safe to repeat and to run from several processes.
+
+    Raises StoreUnavailable.
+    """
     with store_errors():
+        _create_collections(db)
         db.emails.create_index(
             [("lane", ASCENDING), ("owed.at", ASCENDING)],
             name="owed",
@@ -68,3 +94,14 @@ def create_indexes(db: Database[Document]) -> None:
             name="pending",
             partialFilterExpression={"pending": True},
         )
+
+
+def _create_collections(db: Database[Document]) -> None:
+    """All at the start, and none by its first document: SecantusDB makes a table for it, and if it is killed
+    in the midst of that it can't be opened again (0.7.0b3)."""
+    for name in sorted(COLLECTIONS.difference(db.list_collection_names())):
+        try:
+            db.command("create", name)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:  # another process was faster
+                raise

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from delivery.store.indexes import COLLECTIONS
 from tests.harness.api import email
 from tests.harness.broker import BrokerServer, VirtualHost
 from tests.harness.deadline import wait_until
@@ -81,6 +82,8 @@ def test_a_store_that_is_killed_loses_nothing(
         assert_submitted_as_decided(system, emails)
         assert_nothing_waits_unowed(database, vhost)
         report("store", load, emails)
+        # Killed while it makes a collection, the embedded store can't be opened again.
+        assert set(database.client[database.name].list_collection_names()) == COLLECTIONS
 
 
 def test_what_killed_consumers_had_in_hand_is_unconfirmed_at_worst(

@@ -11,7 +11,7 @@ from delivery.domain.reports import Report
 from delivery.domain.states import State
 from delivery.domain.watermarks import Way
 from delivery.store.client import Document
-from delivery.store.indexes import SET, create_indexes
+from delivery.store.indexes import COLLECTIONS, SET, create_indexes
 from delivery.store.waiting_emails import published
 from tests.integration.delivery.store.conftest import UNTIL, Store
 from tests.unit.delivery.builders import NOW, seconds
@@ -64,6 +64,14 @@ def test_the_query_is_served_by_its_partial_index(postroom: Store, name: str) ->
     cursor = postroom.db[collection].find(query)
     assert _indexes_of(cursor.explain()["queryPlanner"]["winningPlan"]) == {name}
     assert len(list(postroom.db[collection].find(query))) == 1
+
+
+def test_several_processes_that_find_nothing_create_all_collections(postroom: Store) -> None:
+    postroom.db.client.drop_database(postroom.db.name)
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(create_indexes, postroom.db) for _ in range(4)]:
+            done.result()
+    assert set(postroom.db.list_collection_names()) == COLLECTIONS
 
 
 def test_creating_them_again_from_several_processes_does_no_harm(postroom: Store) -> None:
