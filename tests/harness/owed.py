@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from delivery.domain.lanes import Lane
@@ -11,18 +11,22 @@ from tests.harness.broker import VirtualHost
 from tests.harness.deadline import wait_until
 from tests.harness.store import StoreDatabase
 from topology import names
+from topology.delay_steps import parse_step
 
 Document = dict[str, Any]
 Message = tuple[str, int]
 """An email's id and the generation that the message is meant for."""
+
+SHORT = timedelta(seconds=10)
+"""A delay that is over well before the deadline."""
 
 
 def assert_nothing_waits_unowed(database: StoreDatabase, vhost: VirtualHost, *, within: float = 20.0) -> None:
     """Every email that waits for a message owes it or has it in a queue, in its own generation; every claim
     has a lease, whose end the reconciler waits for; every provider event is applied or pending.
 
-    It looks at what is at rest, best while no consumer runs. What is between two queues at the first look is
-    in one of them at a later one: hence the deadline.
+    It looks at what is at rest, best while no consumer runs. What is between two queues at the first look, or
+    in a short delay, is in its lane at a later one: hence the deadline.
     """
 
     def nothing_does() -> bool:
@@ -41,9 +45,8 @@ def what_waits_unowed(database: StoreDatabase, vhost: VirtualHost) -> list[str]:
     waiting = _unowed(emails, CLAIMABLE)
     parked = _unowed(emails, REVIVABLE)
     if waiting:
-        delays = [name for name in vhost.queues() if name.startswith(names.DELAY_PREFIX)]
         # The delays before the lanes: in this order nothing slips by.
-        there = _messages(vhost, [*delays, *(names.lane_queue(lane) for lane in names.LANES)])
+        there = _messages(vhost, [*_long_delays(vhost), *(names.lane_queue(lane) for lane in names.LANES)])
         faults += [f"{_name(email)}: no message" for email in waiting if _message_for(email) not in there]
     if parked:
         moved = [names.REQUEUE_QUEUE, *(names.lane_queue(lane) for lane in names.LANES)]
@@ -51,6 +54,15 @@ def what_waits_unowed(database: StoreDatabase, vhost: VirtualHost) -> list[str]:
         faults += [f"{_name(email)}: no letter" for email in parked if _message_for(email) not in there]
     events = database["provider_events"].find({})
     return faults + [f"event {event['_id']}: forgotten" for event in events if not _is_remembered(event)]
+
+
+def _long_delays(vhost: VirtualHost) -> list[str]:
+    """Those in which a message may be for longer than we wait. Into the others we must not look: a
+    `basic.get` at the very end of the last message's time takes it off the queue without handing it to the
+    process that dead-letters, and there it stays until another one comes that way (rabbit_fifo.erl, the
+    dequeue in which "all ready messages expired", the same from 3.10 to 4.x)."""
+    delays = [name for name in vhost.queues() if name.startswith(names.DELAY_PREFIX)]
+    return [name for name in delays if parse_step(name.removeprefix(names.DELAY_PREFIX)) > SHORT]
 
 
 def letters(vhost: VirtualHost, queue: str = names.DEAD_QUEUE) -> list[Message]:
