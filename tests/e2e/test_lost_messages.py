@@ -14,6 +14,8 @@ StartSystem = Callable[..., System]
 CONFIG = """
 [lanes.transactional]
 retry = ["1s", "1s"]
+[lanes.bulk]
+retry = ["1s", "1s"]
 [loops]
 lost_margin = "2s"
 reconcile_interval = "1s"
