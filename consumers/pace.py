@@ -43,10 +43,12 @@ class Pace:
         self._provider = provider
         self._slots = slots
         self._may_begin = may_begin
-        self._limit = ConcurrencyLimit(floor=config.min_in_flight, ceiling=config.max_in_flight)
+        self._limit = ConcurrencyLimit(
+            floor=config.min_in_flight, ceiling=config.max_in_flight, beside=slots.reserved
+        )
         self._told_at = -TELL_EVERY
         self._resting: asyncio.TimerHandle | None = None
-        slots.resize(self._limit.limit)
+        self._resize()
 
     @property
     def is_resting(self) -> bool:
@@ -84,13 +86,16 @@ class Pace:
 
     def _follow(self) -> None:
         before, now = self._slots.total, self._limit.limit
-        if now != before:
-            self._slots.resize(now)
+        self._resize()
         if now > before:
             self._may_begin()
         has_begun_to_rest = self._rest()
         if now < before or has_begun_to_rest:
             self._tell()
+
+    def _resize(self) -> None:
+        """Critical's part stays whole as long as no 429 tells that it is too much."""
+        self._slots.resize(self._limit.limit, for_critical=self._limit.unrefused)
 
     def _rest(self) -> bool:
         """Returns whether a rest has begun."""

@@ -58,8 +58,11 @@ class ConcurrencyLimit:
     it was last lowered lower it no more.
     """
 
-    def __init__(self, *, floor: int, ceiling: int) -> None:
-        """Raises ValueError unless 1 <= floor <= ceiling."""
+    def __init__(self, *, floor: int, ceiling: int, beside: int = 0) -> None:
+        """beside: how many urgent calls may be out beside those that the limit allows, at most.
+
+        Raises ValueError unless 1 <= floor <= ceiling.
+        """
         if not 1 <= floor <= ceiling:
             raise ValueError("the floor must be at least 1, and the ceiling at least the floor")
         self.floor = floor
@@ -67,8 +70,10 @@ class ConcurrencyLimit:
         self.limit = floor
         self.in_flight = 0
         self.rests_until = -math.inf
+        self._beside = beside
         self._baseline = Baseline()
         self._round = Round(-math.inf)
+        self._is_first_round = True
         self._is_doubling = True
         self._lowered_at = -math.inf
         self._accepts = False
@@ -76,9 +81,18 @@ class ConcurrencyLimit:
         self._slow_since: float | None = None
         self._look_after = FIRST_LOOK
 
+    @property
+    def unrefused(self) -> int:
+        """The most calls at once that nothing but latency speaks against: the limit at first, and below what
+        was answered 429."""
+        if self._is_first_round:
+            return self.limit
+        return self.ceiling if self._throttled is None else max(self.limit, self._throttled.size - 1)
+
     def restart(self, now: float) -> None:
         """Back to the floor, and up again from there: the provider was away."""
         self._throttled = None
+        self._is_first_round = True
         self._lower(self.floor, now)
 
     def begin(self, now: float, *, in_use: int, is_full: bool) -> Call:
@@ -117,8 +131,8 @@ class ConcurrencyLimit:
             self._end_round(now)
 
     def _end_round(self, now: float) -> None:
-        ended, self._round = self._round, Round(now)
-        if ended.most <= self.floor:
+        ended, self._round, self._is_first_round = self._round, Round(now), False
+        if ended.most <= self._fewest():
             self._baseline.learn(ended.latency)
         gradient = self._baseline.gradient(ended.latency)
         if gradient < 1:
@@ -128,6 +142,11 @@ class ConcurrencyLimit:
         elif ended.was_full:
             self._raise(now)
         self._look_again(now)
+
+    def _fewest(self) -> int:
+        """So many calls are no load of ours: no fewer can be had. Urgent ones are not held back at the floor,
+        and a backlog of other emails must not wait there for as long as they come."""
+        return self.floor + (self._beside if self.limit == self.floor else 0)
 
     def _raise(self, now: float) -> None:
         step = self.limit if self._is_doubling else math.isqrt(self.limit)
@@ -151,7 +170,7 @@ class ConcurrencyLimit:
         before = self._throttled
         is_again = before is not None and now < before.until + before.patience
         patience = min(before.patience * 2, LONGEST_PATIENCE) if before and is_again else FIRST_PATIENCE
-        if self.limit == self.floor:
+        if self.limit == self.floor and call.in_use <= self.floor:
             rest = 0.0 if self._accepts else max(told, patience / FIRST_PATIENCE)
             self.rests_until = now + min(max(rest, SHORTEST_REST), LONGEST_REST)
         # A 429 while few slots are in use says little about how many would be too many.

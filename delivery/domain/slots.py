@@ -14,7 +14,7 @@ class Slots:
     and an idle lane's share is used by the others. A lane that holds its weighted share of the slots
     already lets the others go first: one whose calls hang takes no capacity from them.
 
-    The number of slots may change, see ``resize``; the reserved part keeps its proportion.
+    The number of slots may change, see ``resize``.
     """
 
     def __init__(self, *, total: int, reserved: int, weights: Mapping[Lane, int]) -> None:
@@ -22,7 +22,7 @@ class Slots:
         if not 0 <= reserved < total:
             raise ValueError("reserved slots must be fewer than all slots")
         self._most = total
-        self._reserved_of_most = reserved
+        self.reserved = reserved
         self.resize(total)
         self._weights = {lane: weights[lane] for lane in SHARING_LANES}
         self._most_credit = 1 / min(self._weights.values())
@@ -30,26 +30,28 @@ class Slots:
         self._in_use = dict.fromkeys(Lane, 0)
         self._starts = dict.fromkeys(SHARING_LANES, 0.0)
 
-    def resize(self, total: int) -> None:
+    def resize(self, total: int, *, for_critical: int = 0) -> None:
         """Have so many slots from now on: 1 to as many as there are at most. Raises ValueError.
 
         The reserved part is the same share of them as of the most, rounded up, but leaves one for the rest.
-        Where more are in use than there are now, nothing starts until they fit, save what critical's
-        reserved part has free: those slots are its own even then.
+        for_critical: if this is more than the total, critical's part is larger by as many, up to its whole
+        size; it can use those beside what the others hold. Where more are in use than there are now, nothing
+        starts until they fit, save what critical's part has free: those slots are its own even then.
         """
         if not 1 <= total <= self._most:
             raise ValueError("the number of slots must be at least 1, and at most what there were at first")
+        in_proportion = min(math.ceil(total * self.reserved / self._most), total - 1)
         self.total = total
-        self._reserved = min(math.ceil(total * self._reserved_of_most / self._most), total - 1)
-        self._shared = total - self._reserved
+        self._shared = total - in_proportion
+        self._for_critical = min(self.reserved, in_proportion + max(0, for_critical - total))
 
     def largest_share(self, lane: Lane) -> int:
         """How many slots a lane can hold at once, when there are most; also its prefetch."""
-        return self._most if lane is Lane.CRITICAL else self._most - self._reserved_of_most
+        return self._most if lane is Lane.CRITICAL else self._most - self.reserved
 
     @property
     def free(self) -> int:
-        """How many are left, for critical at least; of its reserved part some may be even if this is 0."""
+        """How many are left, for critical at least; of its own part some may be even if this is 0."""
         return self.total - self.in_use
 
     @property
@@ -83,7 +85,7 @@ class Slots:
         self.in_use += 1
 
     def _has_one_for_critical(self) -> bool:
-        return self.in_use < self.total or self._in_use[Lane.CRITICAL] < self._reserved
+        return self.in_use < self.total or self._in_use[Lane.CRITICAL] < self._for_critical
 
     def _shared_in_use(self) -> int:
         return self.in_use - self._in_use[Lane.CRITICAL]

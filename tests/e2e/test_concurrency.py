@@ -19,7 +19,7 @@ from tests.harness.system import System
 StartSystem = Callable[..., System]
 Submission = dict[str, Any]
 
-FLOOR, CEILING = 4, 32
+FLOOR, CEILING, CRITICALS_PART = 4, 32, 4
 EMAILS = 300
 RETRY = 'retry = ["1s", "1s", "1s", "1s", "1s"]'
 CONFIG = f"""
@@ -81,6 +81,30 @@ def test_a_provider_that_gets_slower_under_load_gets_fewer_calls_and_critical_go
     )
     assert max(overtaken) <= CEILING // 2
     assert limits["limit"] < CEILING
+
+
+def test_a_burst_of_critical_emails_goes_out_at_once_though_a_slow_provider_gets_few_calls(
+    start_system: StartSystem,
+) -> None:
+    system = start_system(config=CONFIG)
+    system.provider.set_faults(latency=0.5)
+    system.api.send_many([email(lane="bulk")] * 1500)
+    wait_until(lambda: calls(system)["limit"] == CEILING, within=60, what="the limit is at its ceiling")
+
+    system.provider.set_faults(latency=4)
+    wait_until(lambda: is_at_its_floor(system), within=60, what="few calls are out, no more than the floor")
+    burst = system.api.send_many([email(lane="critical")] * CRITICALS_PART)
+    system.api.wait_for_all(burst, "sent", within=60)
+    arrived_at = [one["received_at"] for each in burst for one in system.provider.submissions_of(each)]
+    assert len(arrived_at) == CRITICALS_PART
+    ended_at = [one["answered_at"] or math.inf for one in system.provider.submissions()]
+    made_room = sum(min(arrived_at) < ended < max(arrived_at) for ended in ended_at)
+    assert made_room < FLOOR - 1  # as many had to end if critical had only the floor
+
+
+def is_at_its_floor(system: System) -> bool:
+    said = calls(system)
+    return said["limit"] == FLOOR and said["in_flight"] <= FLOOR
 
 
 def test_a_provider_that_is_slow_by_nature_gets_the_ceiling(start_system: StartSystem) -> None:

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from types import SimpleNamespace
 from typing import cast
 
@@ -113,6 +114,22 @@ def test_after_a_restart_it_begins_at_the_floor() -> None:
     _run(work, ACCEPTED)
 
 
+@pytest.mark.parametrize(
+    ("answer", "size", "for_critical"), [(ACCEPTED, 8, 2), (THROTTLED, 4, 1)], ids=["accepted", "429"]
+)
+def test_criticals_part_is_whole_from_the_first_round_on_unless_it_is_throttled(
+    answer: Answer, size: int, for_critical: int
+) -> None:
+    async def work(worker: Worker) -> None:
+        assert _parts(worker.slots) == (3, 1)
+        await worker.fill_once()
+        assert _parts(worker.slots) == (size - 1, for_critical)
+        worker.pace.restart()
+        assert _parts(worker.slots) == (3, 1)
+
+    _run(work, answer)
+
+
 def test_a_call_that_breaks_or_is_abandoned_is_out_no_more() -> None:
     async def work(worker: Worker) -> None:
         worker.provider.error = RuntimeError("broken")
@@ -135,3 +152,15 @@ def _run(work: Callable[[Worker], Awaitable[None]], answer: Answer) -> None:
             await work(Worker(FakeProvider(answer)))
 
     asyncio.run(run())
+
+
+def _parts(slots: Slots) -> tuple[int, int]:
+    """How many slots the others can hold, and how many critical besides."""
+    taken = [_taken(slots, lane) for lane in (Lane.BULK, Lane.CRITICAL)]
+    for lane in chain(*taken):
+        slots.release(lane)
+    return len(taken[0]), len(taken[1])
+
+
+def _taken(slots: Slots, lane: Lane) -> list[Lane]:
+    return list(iter(lambda: slots.take([lane]), None))

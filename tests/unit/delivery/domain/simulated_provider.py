@@ -32,11 +32,13 @@ class SimulatedProvider:
 
 @dataclass
 class Worker:
-    """Its backlog has no end, unless ``at_most`` says how many calls it makes at once."""
+    """Its backlog has no end, unless ``at_most`` says how many calls it makes at once; urgent: how many it
+    makes beside those that the limit allows."""
 
     limit: ConcurrencyLimit
     provider: SimulatedProvider
     at_most: int = 1_000_000
+    urgent: int = 0
     out: list[tuple[float, int, Call, Answer]] = field(default_factory=list)
     answers: list[tuple[float, Outcome]] = field(default_factory=list)
     limits: list[tuple[float, int]] = field(default_factory=list)
@@ -45,7 +47,9 @@ class Worker:
 
     def begin(self) -> None:
         limit = self.limit
-        while self.now >= limit.rests_until and limit.in_flight < min(limit.limit, self.at_most):
+        while self.now >= limit.rests_until and limit.in_flight < min(
+            limit.limit + self.urgent, self.at_most
+        ):
             in_use = limit.in_flight + 1
             call = limit.begin(self.now, in_use=in_use, is_full=in_use >= limit.limit)
             answer, seconds = self.provider.answer()

@@ -23,11 +23,12 @@ def _worker(
     capacity: int = 1_000_000,
     retry_after: float | None = 1.0,
     ceiling: int = CEILING,
+    beside: int = 0,
     at_most: int = 1_000_000,
 ) -> Worker:
     served_in = latency if callable(latency) else lambda _: latency
     return Worker(
-        ConcurrencyLimit(floor=FLOOR, ceiling=ceiling),
+        ConcurrencyLimit(floor=FLOOR, ceiling=ceiling, beside=beside),
         SimulatedProvider(served_in, capacity=capacity, retry_after=retry_after),
         at_most=at_most,
     )
@@ -104,6 +105,45 @@ def test_a_provider_that_gets_slower_by_itself_gets_the_floor_and_then_the_ceili
     after = [limit for at, limit in worker.limits if at > 20]
     assert min(after) == FLOOR
     assert after[-1] == CEILING
+
+
+def test_urgent_calls_beside_the_floor_keep_it_from_nothing() -> None:
+    """As many as may be come all the time, so that there is no round without them."""
+    seconds, beside = 0.2, 4
+    worker = _worker(lambda _: seconds, beside=beside)
+    run(worker, seconds=20)
+    seconds, worker.urgent = 4.0, beside
+    run(worker, seconds=150)
+    after = [limit for at, limit in worker.limits if at > 20]
+    assert min(after) == FLOOR
+    assert after[-1] == CEILING
+
+
+def test_latency_leaves_room_for_urgent_calls_and_a_429_takes_it() -> None:
+    seconds = 0.2
+    worker = _worker(lambda _: seconds)
+    assert worker.limit.unrefused == FLOOR
+    run(worker, seconds=0.3)
+    assert worker.limit.unrefused == CEILING
+    run(worker, seconds=20)
+    seconds = 4.0
+    run(worker, seconds=13)
+    assert worker.limit.limit < CEILING // 2
+    assert worker.limit.unrefused == CEILING
+    worker.provider.capacity = 3
+    run(worker, seconds=30)
+    assert worker.limit.unrefused == worker.limit.limit == FLOOR
+    worker.limit.restart(worker.now)
+    assert worker.limit.unrefused == FLOOR
+
+
+def test_an_urgent_call_that_is_throttled_beside_the_floor_makes_nobody_rest() -> None:
+    limit = ConcurrencyLimit(floor=FLOOR, ceiling=CEILING, beside=4)
+    limit.end(limit.begin(0.0, in_use=FLOOR + 1, is_full=True), THROTTLED, 0.1)
+    assert limit.rests_until < 0
+    assert limit.unrefused == FLOOR
+    limit.end(limit.begin(0.2, in_use=FLOOR, is_full=True), THROTTLED, 0.3)
+    assert limit.rests_until > 1
 
 
 def test_what_is_slow_but_quick_enough_for_anybody_lowers_nothing() -> None:

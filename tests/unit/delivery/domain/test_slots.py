@@ -137,6 +137,21 @@ def test_at_every_size_the_reserved_part_keeps_its_proportion_and_leaves_one(
     assert len(_taken(slots, [C])) == reserved
 
 
+@pytest.mark.parametrize(
+    ("total", "for_critical", "own"), [(4, 32, 4), (4, 6, 3), (4, 4, 1), (4, 0, 1), (1, 32, 4), (32, 32, 4)]
+)
+def test_criticals_part_is_larger_by_what_is_there_for_it_besides(
+    total: int, for_critical: int, own: int
+) -> None:
+    slots = Slots(total=32, reserved=4, weights=WEIGHTS)
+    slots.resize(total)
+    shared = len(_taken(slots, [T, S, B]))
+    slots.resize(total, for_critical=for_critical)
+    assert slots.take([T, S, B]) is None
+    assert len(_taken(slots, EVERY_LANE)) == own
+    assert slots.in_use == shared + own
+
+
 @pytest.mark.parametrize("total", [0, -1, 9])
 def test_the_size_is_between_one_and_the_most(total: int) -> None:
     with pytest.raises(ValueError, match="number of slots"):
@@ -169,7 +184,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.lists(st.sampled_from(EVERY_LANE), min_size=1, unique=True)),
         st.tuples(st.just("release"), st.sampled_from(EVERY_LANE)),
-        st.tuples(st.just("resize"), st.integers(1, 100)),
+        st.tuples(st.just("resize"), st.tuples(st.integers(1, 100), st.integers(0, 100))),
     ),
     max_size=150,
 )
@@ -181,19 +196,20 @@ def test_whatever_happens_critical_finds_what_is_reserved_for_it(
 ) -> None:
     reserved_of_most = draws.draw(st.integers(0, most - 1))
     slots = Slots(total=most, reserved=reserved_of_most, weights=WEIGHTS)
-    total, in_use = most, Counter[Lane]()
+    total, for_critical, in_use = most, 0, Counter[Lane]()
     for what, value in steps:
         reserved = min(-(-total * reserved_of_most // most), total - 1)
+        own = min(reserved_of_most, reserved + max(0, for_critical - total))
         sharing = sum(in_use[lane] for lane in SHARING_LANES)
         if what == "resize":
-            total = min(value, most)
-            slots.resize(total)
+            total, for_critical = min(value[0], most), value[1]
+            slots.resize(total, for_critical=for_critical)
         elif what == "release" and in_use[value]:
             in_use[value] -= 1
             slots.release(value)
         elif what == "take":
             lane = slots.take(value)
-            if C in value and (in_use[C] < reserved or in_use.total() < total):
+            if C in value and (in_use[C] < own or in_use.total() < total):
                 assert lane is C
             elif lane is not None:
                 assert lane in value
