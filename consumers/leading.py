@@ -1,6 +1,7 @@
 """Loops that one process at a time runs: it takes turns for as long as it holds the loop's lease."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -26,11 +27,14 @@ async def lead(
     interval: timedelta,
     turn: Callable[[], Awaitable[None]],
     is_able: Callable[[], bool] = lambda: True,
+    phase: Callable[[], float] = random.random,
 ) -> None:
     """Take a turn every ``interval`` while no other process does, until cancelled.
 
     turn: the work; the lease is kept while it lasts. One that raises StoreUnavailable is over, and the next
     one comes. is_able: whether this process could do the work now; if not, it leaves the lease to others.
+    phase: which part of the interval, 0 to 1, goes by before the first turn. Loops that all began their turns
+    at once, each second, made a critical email that met them wait three times as long as the others.
     """
     is_ours = False
 
@@ -50,9 +54,11 @@ async def lead(
         finally:
             keeping.cancel()
 
+    pause = interval.total_seconds() * phase()
     try:
         while True:
-            await asyncio.sleep(interval.total_seconds())
+            await asyncio.sleep(pause)
+            pause = interval.total_seconds()
             try:
                 is_ours = is_able() and await asyncio.to_thread(hold)
                 if is_ours:

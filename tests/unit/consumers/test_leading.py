@@ -133,6 +133,37 @@ def test_a_store_that_is_away_ends_no_loop(is_in_turn: bool) -> None:
     asyncio.run(run())
 
 
+def test_its_first_turn_comes_at_its_own_moment_of_the_interval() -> None:
+    async def run() -> None:
+        leases, turns, seldom = Leases(True), Turns(), timedelta(hours=1)
+        loop = asyncio.create_task(
+            lead("relay", leases=leases, interval=seldom, turn=turns.take, phase=lambda: 0.0)
+        )
+        async with asyncio.timeout(60):
+            await turns.taken.wait()
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_loops_that_begin_together_take_their_first_turns_apart() -> None:
+    """Of so many, one comes long before the interval is over."""
+
+    async def run() -> None:
+        leases, turns, seldom = Leases(True), Turns(), timedelta(seconds=20)
+        loops = [lead(str(n), leases=leases, interval=seldom, turn=turns.take) for n in range(200)]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        async with asyncio.timeout(seldom.total_seconds() / 2):
+            await turns.taken.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert turns.count < len(tasks) / 2
+
+    asyncio.run(run())
+
+
 def test_a_drain_does_not_wait_for_a_store_that_is_away() -> None:
     async def run() -> None:
         leases, turns = Leases(True, StoreUnavailable("away")), Turns()
