@@ -27,12 +27,16 @@ class PublisherState(Protocol):
     @property
     def is_stalled(self) -> bool: ...
 
+    @property
+    def returns(self) -> int: ...
+
 
 class BrokerWatch:
     """Whether this process should relay, and how old a debt must be for it, as a look at every turn tells.
 
     What became owed while the broker was away is in nobody's hands: it is published as soon as the broker is
-    back, without the grace that a debt otherwise has for its own process to publish it.
+    back, without the grace that a debt otherwise has for its own process to publish it. It may have gone and
+    come back between two looks.
     """
 
     def __init__(self, publisher: PublisherState, *, grace: timedelta, clock: Callable[[], datetime]) -> None:
@@ -40,13 +44,16 @@ class BrokerWatch:
         self._grace = grace
         self._clock = clock
         self._turns_away = 0
+        self._returns = publisher.returns
         self._back_at: datetime | None = None
 
     def is_able(self) -> bool:
         """Over a stalled connection only now and then: another process may have one that is not."""
         if self._publisher.is_connected and not self._publisher.is_stalled:
-            if self._turns_away:
-                self._turns_away, self._back_at = 0, self._clock()
+            # One look without a connection may have come before this process made its first.
+            if self._turns_away > 1 or self._returns != self._publisher.returns:
+                self._returns, self._back_at = self._publisher.returns, self._clock()
+            self._turns_away = 0
             return True
         self._turns_away += 1
         return self._publisher.is_connected and self._turns_away % TRY_EVERY == 0

@@ -42,7 +42,8 @@ class Publisher:
     """Publishes on a connection of its own, which it declares the topology on whenever it is (re)made: what
     always is there, and the queues of tenants that it has published to.
 
-    ``is_stalled``: connected, but the last publish got no answer in time.
+    ``is_stalled``: connected, but the last publish got no answer in time. ``returns``: how often the broker
+    has come back so far, after a lost connection or a stall.
     """
 
     def __init__(self, url: str, *, name: str, topology: Topology) -> None:
@@ -56,6 +57,7 @@ class Publisher:
         self._declaring_lane = asyncio.Lock()
         self._redeclaring: asyncio.Task[None] | None = None
         self.is_stalled = False
+        self.returns = 0
 
     async def connect(self) -> None:
         """Connect, however long it takes, and declare the topology.
@@ -144,8 +146,8 @@ class Publisher:
                 if new_lane is not None:
                     await self._declare_lane(new_lane)
                 channel = await self._confirming_channel()
-                if await channel.publish(messages, verdicts):
-                    self.is_stalled = False
+                if await channel.publish(messages, verdicts) and self.is_stalled:
+                    self._is_back()
         except TimeoutError:
             self.is_stalled = True
         except CONNECTION_ERRORS:
@@ -211,8 +213,12 @@ class Publisher:
 
     def _reconnected(self, *_: object) -> None:
         """A broker that comes back may come back empty."""
-        self.is_stalled = False
+        self._is_back()
         self._declare_again()
+
+    def _is_back(self) -> None:
+        self.is_stalled = False
+        self.returns += 1
 
     def _declare_again(self) -> None:
         """In a task of its own: aio-pika drops what a callback raises, and a declaration that gets no answer

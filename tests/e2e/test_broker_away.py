@@ -98,9 +98,11 @@ def test_processes_get_connected_however_often_the_connection_breaks_on_the_way(
 def test_what_was_sent_in_a_short_outage_does_not_wait_for_the_grace_that_debts_have(
     start_system: StartSystem, vhost: VirtualHost, line_to: Callable[[int], Line]
 ) -> None:
-    """Else a one-time password would wait longer for the relay than the broker was away."""
+    """Else a one-time password would wait longer for the relay than the broker was away. The relay looks so
+    seldom that it comes and goes between two looks."""
     line = line_to(vhost.server.port)
-    system = start_system(amqp_url=line.over(vhost.url), config='[loops]\nrelay_grace = "1h"\n', consumers=2)
+    config = '[loops]\nrelay_interval = "5s"\nrelay_grace = "1h"\n'
+    system = start_system(amqp_url=line.over(vhost.url), config=config, consumers=2)
     line.cut()
     wait_until(
         lambda: not any(part.is_ready() for part in system.consumers), within=60, what="they have noticed"

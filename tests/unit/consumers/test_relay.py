@@ -12,6 +12,11 @@ GRACE = seconds(5)
 class Publisher:
     is_connected: bool = True
     is_stalled: bool = False
+    returns: int = 0
+
+    def come_back(self) -> None:
+        self.is_connected, self.is_stalled = True, False
+        self.returns += 1
 
 
 class Clock:
@@ -46,7 +51,38 @@ def test_what_became_owed_while_the_broker_was_away_is_relayed_as_soon_as_it_is_
     watch, publisher, clock = watching()
     publisher.is_connected = False
     watch.is_able()
+    publisher.come_back()
+    clock.pass_by(seconds(1))
+    assert watch.is_able()
+    assert watch.older_than() == NOW + seconds(1)
+
+
+def test_a_process_that_is_not_connected_yet_has_missed_nothing() -> None:
+    watch, publisher, _ = watching()
+    publisher.is_connected = False
+    assert not watch.is_able()
     publisher.is_connected = True
+    assert watch.is_able()
+    assert watch.older_than() == NOW - GRACE
+
+
+def test_a_process_that_starts_in_an_outage_relays_what_became_owed_in_it_at_once() -> None:
+    watch, publisher, clock = watching()
+    publisher.is_connected = False
+    assert not any(watch.is_able() for _ in range(2))
+    publisher.is_connected = True
+    clock.pass_by(seconds(1))
+    assert watch.is_able()
+    assert watch.older_than() == NOW + seconds(1)
+
+
+def test_an_outage_between_two_looks_is_one_all_the_same() -> None:
+    watch, publisher, clock = watching()
+    watch.is_able()
+    publisher.come_back()
+    clock.pass_by(seconds(1))
+    assert watch.is_able()
+    assert watch.older_than() == NOW + seconds(1)
     clock.pass_by(seconds(1))
     assert watch.is_able()
     assert watch.older_than() == NOW + seconds(1)
@@ -56,7 +92,7 @@ def test_what_becomes_owed_after_that_has_its_grace_again() -> None:
     watch, publisher, clock = watching()
     publisher.is_connected = False
     watch.is_able()
-    publisher.is_connected = True
+    publisher.come_back()
     watch.is_able()
     clock.pass_by(seconds(3))
     watch.is_able()
@@ -77,7 +113,7 @@ def test_a_stall_that_is_over_counts_as_a_return() -> None:
     watch, publisher, clock = watching()
     publisher.is_stalled = True
     watch.is_able()
-    publisher.is_stalled = False
+    publisher.come_back()
     clock.pass_by(seconds(1))
     assert watch.is_able()
     assert watch.older_than() == NOW + seconds(1)

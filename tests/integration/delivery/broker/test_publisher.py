@@ -183,6 +183,7 @@ def test_while_the_broker_is_away_a_publish_is_unknown_and_it_comes_back_by_itse
             away += await publisher.publish([message(), message()])
             line.restore()
             await until(lambda: publisher.is_connected, what="it is connected again")
+            await until(lambda: publisher.returns == 1, what="its return is counted")
             return away, await publisher.publish([message(9)])
 
     assert asyncio.run(publish()) == ([U] * 3, [C])
@@ -200,7 +201,9 @@ def test_a_broker_that_says_nothing_makes_a_publish_unknown(
             stalled = await publisher.publish([message(number) for number in range(100)])
             line.restore()
             await until(lambda: publisher.is_connected, what="it is connected")
-            return stalled, await publisher.publish([message(9)])
+            back = await publisher.publish([message(9)])
+            assert publisher.returns == 1
+            return stalled, back
 
     assert asyncio.run(publish()) == ([U] * 100, [C])
     assert vhost.depth("email.bulk") >= 1
