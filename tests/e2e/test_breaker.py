@@ -191,6 +191,11 @@ def test_an_open_breaker_stays_open_over_a_restart_until_it_is_time_for_a_probe(
     system.provider.go_down(mode="503")
     request_ids = system.api.send_many(in_all_lanes(20))
     opened = wait_for_probes(database, 0)
+    wait_until(
+        lambda: all(provider_health(url)["provider"]["breaker"] == "open" for url in system.consumers_health),
+        within=60,
+        what="both processes know: neither begins a call any more",
+    )
     wait_for_value(
         lambda: database["emails"].count_documents({"state": "submitting"}),
         0,
