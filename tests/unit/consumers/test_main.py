@@ -5,6 +5,7 @@ import pytest
 from consumers.__main__ import exit_code_of
 from delivery.config_values import InvalidConfiguration
 from delivery.logs import LineFormatter
+from tests.harness.logged import logged_here
 from topology.declare import TopologyMismatch
 
 
@@ -32,4 +33,4 @@ def test_any_other_end_is_logged_without_the_errors_text(caplog: pytest.LogCaptu
     assert exit_code_of(lambda: _raising(KeyError(text))) == 1
     assert "KeyError" in caplog.text
     assert text not in caplog.text
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert [record.levelno for record in logged_here(caplog)] == [logging.ERROR]

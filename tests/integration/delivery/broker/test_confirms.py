@@ -15,6 +15,7 @@ from delivery.broker.confirms import ConfirmingChannel
 from delivery.broker.connection import connect
 from delivery.use_cases.messages import Outgoing, Verdict
 from tests.harness.broker import VirtualHost
+from tests.harness.logged import logged_here
 from tests.integration.topology.conftest import declare_on
 from topology import names
 from topology.definition import postroom_topology
@@ -65,7 +66,7 @@ def test_verdicts_are_each_messages_own_and_none_reaches_aiormq(
 
     verdicts = [C, RETURNED, R, C, RETURNED] * 100
     assert asyncio.run(publish()) == [verdicts, verdicts[::-1], *[[C]] * 10]
-    assert not [record for record in caplog.records if record.name.startswith("aiormq")]
+    assert not [record for record in logged_here(caplog) if record.name.startswith("aiormq")]
 
 
 def test_what_can_all_not_be_encoded_is_not_published(declared: VirtualHost) -> None:
@@ -124,7 +125,7 @@ def test_a_batch_that_nobody_awaits_any_more_spoils_no_later_one(
             return given_up, await published(confirms, [DEAD, NOWHERE])
 
     assert asyncio.run(publish()) == ([U] * 50, [C, RETURNED])
-    assert not [record for record in caplog.records if record.name.startswith("aiormq")]
+    assert not [record for record in logged_here(caplog) if record.name.startswith("aiormq")]
 
 
 def test_a_channel_that_the_broker_closes_ends_its_batches_and_takes_no_more(declared: VirtualHost) -> None:
