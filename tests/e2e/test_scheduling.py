@@ -135,7 +135,8 @@ def _wait_until_ended(whole: Whole, email_ids: list[str]) -> list[Document]:
         assert set(states) <= {"delivered", "unconfirmed"}, str(states)
         return emails
 
-    return wait_until(all_have, within=60, what="every email has ended")
+    # What a killed process was sending ends when its lease does.
+    return wait_until(all_have, within=120, what="every email has ended")
 
 
 def _assert_accepted_at_most_once(whole: Whole, emails: list[Document]) -> None:
