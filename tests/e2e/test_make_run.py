@@ -15,6 +15,7 @@ from stack.broker import RabbitMQMissing, find_server
 from tests.harness.api import Api, email
 from tests.harness.broker import VirtualHost, quorum_queues_are_on_disk
 from tests.harness.deadline import wait_until
+from tests.harness.programs import skip_or_fail
 from tests.harness.provider import Provider
 from tests.harness.stack_run import StackRun
 from tests.harness.store import StoreDatabase
@@ -37,7 +38,7 @@ def _rabbitmq() -> None:
     try:
         find_server()
     except RabbitMQMissing as missing:
-        pytest.skip(str(missing))
+        skip_or_fail(str(missing))
 
 
 @pytest.fixture
