@@ -30,7 +30,7 @@ from consumers.tenants import follow_tenants_forever
 from consumers.watermarks import Watermarks
 from delivery.bootstrap import ConsumerParts, process_name, publish_owed, strikes_of, utc_now
 from delivery.broker.announcer import Announcer
-from delivery.broker.connection import Connection, connect, lost_connection_suppressed
+from delivery.broker.connection import Connection, connect, disconnect
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
 from delivery.garbage import freeze_start
@@ -41,9 +41,6 @@ log = logging.getLogger(__name__)
 
 STORE_THREADS = 16
 """Calls to the store at once; asyncio's own pool has six threads on a machine with two cores."""
-
-DISCONNECT_GRACE = 1.0
-"""Seconds for each connection to close in order."""
 
 OUTBOX_GRACE = 2.0
 """Seconds that a stop waits for the last confirms; what is not confirmed stays owed."""
@@ -225,10 +222,10 @@ class Consumers:
         log.info("drained")
 
     async def _disconnect(self) -> None:
-        """Each in its time, all at once: a stop has its own time limit."""
+        """All at once: a stop has its own time limit."""
         publishers = (self._parts.replies, self._parts.publisher)
         connections: list[Connection | Publisher] = [*self._consuming, *publishers]
-        await asyncio.gather(*(_closed(connection) for connection in connections))
+        await asyncio.gather(*(disconnect(connection) for connection in connections))
 
     async def _look(self) -> Health:
         return Health(
@@ -238,12 +235,6 @@ class Consumers:
             calls=self._lanes.pace.calls,
             breaker=self._breaker.state,
         )
-
-
-async def _closed(connection: Connection | Publisher) -> None:
-    with lost_connection_suppressed():
-        async with asyncio.timeout(DISCONNECT_GRACE):
-            await connection.close()
 
 
 async def _bounded(queue: BatchConsumer, grace: timedelta) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import aio_pika
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
@@ -22,6 +23,9 @@ RECONNECT_INTERVAL = 1
 CONNECT_TIMEOUT = 10
 """Seconds for one try. A host that takes the connection and says nothing would hold it for ever."""
 
+DISCONNECT_GRACE = 1.0
+"""Seconds that the broker has to say goodbye: a stop has its own time limit."""
+
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     AMQPError,
     ChannelInvalidStateError,
@@ -29,6 +33,10 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,  # aio-pika's word for a channel or connection that is closed or being restored
     TimeoutError,
 )
+
+
+class Closeable(Protocol):
+    async def close(self) -> None: ...
 
 
 class Connection(aio_pika.RobustConnection):
@@ -69,6 +77,13 @@ def lost_connection_suppressed() -> Iterator[None]:
     except asyncio.CancelledError:
         if is_own_cancellation():
             raise
+
+
+async def disconnect(connection: Closeable) -> None:
+    """Close it in order, within DISCONNECT_GRACE: the broker may be away, or say nothing."""
+    with lost_connection_suppressed():
+        async with asyncio.timeout(DISCONNECT_GRACE):
+            await connection.close()
 
 
 def is_own_cancellation() -> bool:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from delivery import event_loop
+from delivery.broker.connection import DISCONNECT_GRACE, disconnect
 from delivery.broker.outbox import Outbox
 from delivery.broker.publisher import Publisher
 from delivery.broker.strikes import Strikes
@@ -41,8 +42,8 @@ class PublishingThread:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Future[timedelta] | None = None
         self._outbox: Outbox | None = None
-        self._strikes: Strikes | None = None
         self._publisher: Publisher | None = None
         self._was_connected = threading.Event()
 
@@ -63,13 +64,13 @@ class PublishingThread:
         self._was_connected.wait(within.total_seconds())
 
     def stop(self, within: timedelta) -> None:
-        """Publish and strike what is left, no longer than ``within``; what is then left stays owed."""
-        if self._loop is None or self._outbox is None or self._strikes is None:
+        """Publish and strike what is left, no longer than ``within``, and disconnect; what is then left stays
+        owed, and so does all that is handed over later."""
+        if self._thread is None or self._loop is None:
             return
-        if self._loop.is_running():
-            draining = asyncio.run_coroutine_threadsafe(_drained(self._outbox, self._strikes), self._loop)
-            with suppress(TimeoutError):
-                draining.result(within.total_seconds())
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._tell_to_stop, within)
+        self._thread.join(within.total_seconds() + 2 * DISCONNECT_GRACE)
 
     @property
     def is_connected(self) -> bool:
@@ -89,16 +90,24 @@ class PublishingThread:
     async def _run(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(log_loop_error)
+        self._stop = self._loop.create_future()
         try:
             self._publisher = self._make_publisher()
-            self._strikes = self._make_strikes()
-            self._outbox = Outbox(self._make_publish(self._publisher, self._strikes))
+            strikes = self._make_strikes()
+            self._outbox = Outbox(self._make_publish(self._publisher, strikes))
         finally:
             ready.set()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._connect(self._publisher))
-            tasks.create_task(self._outbox.run())
-            tasks.create_task(self._strikes.run())
+            runs = (self._connect(self._publisher), self._outbox.run(), strikes.run())
+            running = [tasks.create_task(run) for run in runs]
+            await _drain(self._outbox, strikes, within=await self._stop)
+            for task in running:
+                task.cancel()
+        await disconnect(self._publisher)
+
+    def _tell_to_stop(self, within: timedelta) -> None:
+        if self._stop is not None and not self._stop.done():
+            self._stop.set_result(within)
 
     async def _connect(self, publisher: Publisher) -> None:
         """Connect, however often it takes: without it, this process leaves everything to the relay."""
@@ -116,6 +125,8 @@ class PublishingThread:
             await asyncio.sleep(RETRY_INTERVAL)
 
 
-async def _drained(outbox: Outbox, strikes: Strikes) -> None:
-    await outbox.drained()
-    await strikes.drained()
+async def _drain(outbox: Outbox, strikes: Strikes, *, within: timedelta) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            await outbox.drained()
+            await strikes.drained()
