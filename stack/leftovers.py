@@ -1,14 +1,15 @@
 """What a stack that was killed left running. Every process of a stack carries its owner's name."""
 
 import os
+import select
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from stack.part import OWNER_VARIABLE
 
-_GONE_WITHIN_SECONDS = 5.0
+_ENDED_WITHIN_SECONDS = 5.0
 
 
 def processes_of(owner: str) -> list[int]:
@@ -18,15 +19,37 @@ def processes_of(owner: str) -> list[int]:
 
 
 def end_leftovers(owner: str) -> list[int]:
-    """SIGKILL every process of this owner and wait until they are gone. Returns what was killed."""
-    found = processes_of(owner)
-    for pid in found:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _GONE_WITHIN_SECONDS
-    while processes_of(owner) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+    """SIGKILL every process of this owner and wait until they have ended. Returns what was killed.
+
+    Each is waited for by its pidfd, which is readable once the process has given back its ports and files and
+    can be reaped (pidfd_open(2)). The kernel takes its environment away earlier, so that to look again for
+    `processes_of` this owner would be too early: the ports may still be taken.
+    """
+    killed: list[int] = []
+    deadline = time.monotonic() + _ENDED_WITHIN_SECONDS
+    # A process can begin another one between the look and its end.
+    while (found := processes_of(owner)) and time.monotonic() < deadline:
+        _kill_all(found, deadline=deadline)
+        killed += found
+    return killed
+
+
+def _kill_all(pids: list[int], *, deadline: float) -> None:
+    with ExitStack() as opened:
+        for pidfd in [_kill(pid, opened) for pid in pids]:
+            if pidfd is not None:
+                select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
+
+
+def _kill(pid: int, opened: ExitStack) -> int | None:
+    """The pidfd of the process that was sent a SIGKILL, open until `opened` is left; None if it has ended."""
+    try:
+        pidfd = os.pidfd_open(pid)
+        opened.callback(os.close, pidfd)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return None
+    return pidfd
 
 
 def _pids() -> list[int]:

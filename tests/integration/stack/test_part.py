@@ -1,6 +1,7 @@
 """Child processes of a stack, with small programs in the place of servers."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -16,6 +17,15 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 signal.pause()
 """
+
+_LARGE = """
+import signal, socket
+held = b"x" * 300_000_000
+listening = socket.create_server(("127.0.0.1", 0))
+print("ready", listening.getsockname()[1], flush=True)
+signal.pause()
+"""
+"""To give back that much memory takes the kernel some time, and it does so before it gives back the port."""
 
 _WITH_A_CHILD = """
 import signal, subprocess
@@ -94,6 +104,17 @@ def test_what_a_killed_owner_left_is_found_and_ended(tmp_path: Path) -> None:
 
     assert processes_of(str(tmp_path)) == []
     assert left.exit_status() == -9
+
+
+def test_what_was_left_has_given_back_its_ports_once_it_is_ended(tmp_path: Path) -> None:
+    left = part(tmp_path, _LARGE)
+    left.start()
+    left.wait_ready(within=30)
+    port = int(left.log.read_text().split()[1])
+
+    end_leftovers(str(tmp_path))
+
+    socket.create_server(("127.0.0.1", port)).close()
 
 
 def test_another_owners_processes_are_left_alone(tmp_path: Path) -> None:
