@@ -1,9 +1,12 @@
-"""The configuration as values. config.py reads them from the environment and from postroom.toml."""
+"""The configuration as values. config.py reads them from the environment and from postroom.toml.
+
+A secret, or what may hold one (a URL), is left out of their repr, and so out of tracebacks.
+"""
 
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from delivery.domain.breaker import BreakerPolicy
@@ -44,7 +47,7 @@ class ApiConfig:
     port: int
     workers: int
     threads: int
-    keys: tuple[str, ...]
+    keys: tuple[str, ...] = field(repr=False)
     max_body_bytes: int
     max_email_body_bytes: int
     rate: Rate
@@ -72,8 +75,8 @@ class ProviderConfig:
     max_in_flight: int
     extra_fields: frozenset[str]
     reports_deliveries: bool
-    webhook_secrets: tuple[str, ...]
-    webhook_path_tokens: tuple[str, ...]
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    webhook_path_tokens: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +105,9 @@ class LoopConfig:
 class Config:
     """consumers_grace: how long a stopping consumer lets the calls that are out come to their end."""
 
-    amqp_url: str
-    mongodb_uri: str
-    recipient_hash_key: bytes
+    amqp_url: str = field(repr=False)
+    mongodb_uri: str = field(repr=False)
+    recipient_hash_key: bytes = field(repr=False)
     api: ApiConfig
     provider: ProviderConfig
     lanes: Mapping[Lane, LanePolicy]

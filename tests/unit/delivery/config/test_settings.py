@@ -108,6 +108,19 @@ def test_every_variable_is_used(load: Load) -> None:
     assert config.recipient_hash_key == b"key"
 
 
+def test_what_is_printed_of_a_configuration_has_no_secret(load: Load) -> None:
+    config = load(
+        AMQP_URL="amqp://u:hidden-amqp@broker/",
+        MONGODB_URI="mongodb://u:hidden-mongodb@store/mail",
+        WEBHOOK_SECRETS="hidden-webhook",
+        WEBHOOK_PATH_TOKENS="hidden-path",
+        API_KEYS="hidden-key",
+        RECIPIENT_HASH_KEY="hidden-hash",
+    )
+    assert "hidden" not in repr(config)
+    assert "max_body_bytes" in repr(config)
+
+
 def test_an_empty_variable_is_as_good_as_none(load: Load) -> None:
     assert load(API_PORT="", CONSUMERS_HEALTH_PORT="", API_KEYS="").api.port == 8080
 
