@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 
+import docker  # type: ignore[import-untyped]  # it ships no types
 import psutil
 
 log = logging.getLogger(__name__)
@@ -13,6 +15,9 @@ _LOOK_SECONDS = 1.0
 _CALM_SHARE = 0.05
 """Of one core."""
 _CALM_LOOKS = 3
+
+_DOCKERS_PROXY = "docker-proxy"
+"""Listens on the port that a container publishes, and does nothing but hand on."""
 
 Groups = Mapping[str, Iterable[int]]
 """The processes that are counted together: pids by the name of what they do, such as "broker"."""
@@ -60,12 +65,22 @@ def paused(pids: Iterable[int]) -> Iterator[None]:
 
 
 def pid_listening_on(port: int) -> int:
-    """Raises LookupError where none does, or somebody else's."""
+    """Of the container that publishes the port, it is the first process. Raises LookupError where none
+    listens, or somebody else's, and DockerException where Docker does not say whose the port is."""
     for connection in psutil.net_connections(kind="tcp"):
         address = connection.laddr
         if connection.status == psutil.CONN_LISTEN and address and address.port == port and connection.pid:
-            return int(connection.pid)
+            pid = int(connection.pid)
+            return _pid_publishing(port) if psutil.Process(pid).name() == _DOCKERS_PROXY else pid
     raise LookupError(f"no process that we may look at listens on port {port}")
+
+
+def _pid_publishing(port: int) -> int:
+    for container in docker.from_env().containers.list():
+        published = chain.from_iterable(filter(None, container.ports.values()))
+        if any(int(binding["HostPort"]) == port for binding in published):
+            return int(container.attrs["State"]["Pid"])
+    raise LookupError(f"no running container publishes port {port}")
 
 
 def trees(pids: Iterable[int]) -> Iterator[psutil.Process]:
