@@ -3,11 +3,14 @@
 import json
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import TypeVar
 
 import pytest
 
+from delivery.bootstrap import API_STORE_TIMEOUT
 from tests.harness.api import email
 from tests.harness.deadline import wait_until
 from tests.harness.line import Line
@@ -20,8 +23,10 @@ HEAD = (
     b"Content-Length: %d\r\n\r\n" % len(BODY)
 )
 WAITING = 200  # more than there are threads
+TRIES = 10
 
 Connect = Callable[[], socket.socket]
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -65,16 +70,46 @@ def accepted(database: StoreDatabase) -> int:
     return database["emails"].count_documents({})
 
 
+def while_silent(line: Line, system: System, do: Callable[[], T]) -> T:
+    """Do it while the store is silent, but not for so long that the API has given it up, which would show
+    nothing: where that was so, the machine may have stood still, and it is done once more."""
+    for _ in range(TRIES):
+        line.stall()
+        began = time.monotonic()
+        done = do()
+        took = time.monotonic() - began
+        line.restore()
+        if took < API_STORE_TIMEOUT.total_seconds():
+            return done
+        wait_until(
+            lambda: system.api.post(email()).status_code == 202, within=60, what="emails are accepted again"
+        )
+    return pytest.fail(f"it always takes longer than the API waits for the store, {took:.1f} s at last")
+
+
 def test_while_the_store_is_silent_those_who_wait_for_it_hold_no_threads(
+    system: System, line: Line, connect: Connect
+) -> None:
+    """With a thread for each, who needs no store would be answered after most of them have been refused."""
+
+    def ask_behind_those_who_wait() -> tuple[int, list[socket.socket]]:
+        waiting = [connect() for _ in range(WAITING)]
+        for connection in waiting:
+            connection.sendall(HEAD + BODY)
+        status = system.api.request("GET", "/livez").status_code
+        answered, _, _ = select.select(waiting, [], [], 0)
+        return status, answered
+
+    assert while_silent(line, system, ask_behind_those_who_wait) == (200, [])
+
+
+def test_those_who_wait_for_a_store_that_stays_silent_are_refused(
     system: System, line: Line, connect: Connect
 ) -> None:
     line.stall()
     waiting = [connect() for _ in range(WAITING)]
     for connection in waiting:
         connection.sendall(HEAD + BODY)
-    assert system.api.request("GET", "/livez").status_code == 200
-    answered, _, _ = select.select(waiting, [], [], 0)
-    assert len(answered) < WAITING // 2, "with a thread for each, most would have been answered before"
     assert [statuses(connection, 1) for connection in waiting] == [[503]] * WAITING
     line.restore()
     wait_until(
@@ -104,13 +139,15 @@ def test_requests_that_come_before_the_last_one_is_answered_are_answered_after_i
 def test_what_was_asked_for_by_a_client_that_is_gone_is_done_all_the_same(
     system: System, connect: Connect, database: StoreDatabase, line: Line
 ) -> None:
-    before = accepted(database)
-    line.stall()
-    for _ in range(20):
-        connection = connect()
-        connection.sendall(HEAD + BODY)
-        connection.close()
-    line.restore()
+    def send_and_be_gone() -> int:
+        before = accepted(database)
+        for _ in range(20):
+            connection = connect()
+            connection.sendall(HEAD + BODY)
+            connection.close()
+        return before
+
+    before = while_silent(line, system, send_and_be_gone)
     wait_until(lambda: accepted(database) == before + 20, within=60, what="all of them are accepted")
     assert system.api.post(email()).status_code == 202
 
