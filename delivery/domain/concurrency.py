@@ -55,7 +55,8 @@ class ConcurrencyLimit:
     It begins at the floor and doubles every round trip until the first sign that it is too much; then it
     grows by steps. It only grows while it is really used. A latency beyond the tolerable lowers it in
     proportion, a 429 by a fifth (by half if nothing was accepted since the last one). Calls begun before
-    it was last lowered lower it no more.
+    it was last lowered lower it no more. A 429 to an urgent call beside the limit lowers ``unrefused`` so
+    instead.
     """
 
     def __init__(self, *, floor: int, ceiling: int, beside: int = 0) -> None:
@@ -173,13 +174,18 @@ class ConcurrencyLimit:
         if self.limit == self.floor and call.in_use <= self.floor:
             rest = 0.0 if self._accepts else max(told, patience / FIRST_PATIENCE)
             self.rests_until = now + min(max(rest, SHORTEST_REST), LONGEST_REST)
-        # A 429 while few slots are in use says little about how many would be too many.
-        size = min(self.limit, max(call.in_use, self.limit // 2))
         until = now + max(patience, min(told, LONGEST_PATIENCE))
-        self._throttled = _Throttled(size=max(size, self.floor + 1), patience=patience, until=until)
         fall = THROTTLED_FALL if self._accepts else LARGEST_FALL
         self._accepts = False
-        self._lower(int(size * fall), now)
+        if call.in_use > self.limit:  # an urgent one, beside what the limit allows: that need not be too much
+            size = max(int(call.in_use * fall), self.limit) + 1
+            size = min(size, before.size) if before else size
+            self._lowered_at = now
+        else:
+            # A 429 while few slots are in use says little about how many would be too many.
+            size = max(call.in_use, self.limit // 2)
+            self._lower(int(size * fall), now)
+        self._throttled = _Throttled(size=max(size, self.floor + 1), patience=patience, until=until)
 
     def _lower(self, size: int, now: float) -> None:
         self.limit = max(size, self.floor)

@@ -146,6 +146,20 @@ def test_an_urgent_call_that_is_throttled_beside_the_floor_makes_nobody_rest() -
     assert limit.rests_until > 1
 
 
+def test_an_urgent_call_that_is_throttled_beside_the_limit_lowers_only_how_many_there_may_be() -> None:
+    limit = _at_the_ceiling()
+    at = 1000.0
+    while limit.limit > FLOOR:
+        _round_of(limit, UNKNOWN, begun_at=at, seconds=15)
+        at += 20
+    assert limit.unrefused == CEILING
+    for call in [limit.begin(at, in_use=in_use, is_full=True) for in_use in (11, 10)]:
+        limit.end(call, THROTTLED, at + 1)
+    assert (limit.limit, limit.unrefused) == (FLOOR, 8)
+    limit.end(limit.begin(at + 2, in_use=8, is_full=True), THROTTLED, at + 3)
+    assert (limit.limit, limit.unrefused) == (FLOOR, FLOOR)
+
+
 def test_what_is_slow_but_quick_enough_for_anybody_lowers_nothing() -> None:
     seconds = 0.005
     worker = _worker(lambda _: seconds)
