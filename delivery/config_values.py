@@ -68,7 +68,7 @@ class ProviderConfig:
     """
 
     name: str
-    url: str
+    url: str = field(repr=False)
     connect_timeout: timedelta
     total_timeout: timedelta
     min_in_flight: int

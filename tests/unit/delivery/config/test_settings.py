@@ -112,6 +112,7 @@ def test_what_is_printed_of_a_configuration_has_no_secret(load: Load) -> None:
     config = load(
         AMQP_URL="amqp://u:hidden-amqp@broker/",
         MONGODB_URI="mongodb://u:hidden-mongodb@store/mail",
+        PROVIDER_URL="https://u:hidden-provider@provider.example",
         WEBHOOK_SECRETS="hidden-webhook",
         WEBHOOK_PATH_TOKENS="hidden-path",
         API_KEYS="hidden-key",
