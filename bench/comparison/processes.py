@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain
 
 import docker  # type: ignore[import-untyped]  # it ships no types
@@ -76,10 +76,11 @@ def pid_listening_on(port: int) -> int:
 
 
 def _pid_publishing(port: int) -> int:
-    for container in docker.from_env().containers.list():
-        published = chain.from_iterable(filter(None, container.ports.values()))
-        if any(int(binding["HostPort"]) == port for binding in published):
-            return int(container.attrs["State"]["Pid"])
+    with closing(docker.from_env()) as engine:
+        for container in engine.containers.list(ignore_removed=True):
+            published = chain.from_iterable(filter(None, container.ports.values()))
+            if any(int(binding["HostPort"]) == port for binding in published):
+                return int(container.attrs["State"]["Pid"])
     raise LookupError(f"no running container publishes port {port}")
 
 
